@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+# Builds the library, the tools, the tests and the benchmarks; one non-recursive makefile, whose
+# source lists are the directories' contents.
+#
+#   make                the libraries and the tools, runnable from the build tree
+#   make deps           install what is missing to build, check and bench (Debian, Ubuntu)
+#   make check          run all tests          make demo     show what it is about
+#   make bench          run the benchmarks     make format   make check-format
+#   make install        DESTDIR= prefix= libdir= includedir= bindir=      make uninstall
+#   make clean
+#
+#   V=1                 show commands          BUILD=dir     build there instead of build/
+#   WERROR=1            warnings are errors    SCALE=10      a tenth of the tests' repetitions
+#   SAN=address,undefined or SAN=thread        sanitizers, in a build directory of their own
+#   TESTS='base/*'      check only these       JOBS=2        tests run at once
+#
+# CC, CFLAGS, CPPFLAGS, LDFLAGS and LDLIBS are the user's; what the project needs is kept apart.
+
+BUILD  ?= build
+SCALE  ?= 100
+JOBS   ?= 2
+TESTS  ?= *
+CFLAGS ?= -O2 -g
+
+prefix     ?= /usr/local
+exec_prefix ?= $(prefix)
+bindir     ?= $(exec_prefix)/bin
+libdir     ?= $(exec_prefix)/lib
+includedir ?= $(prefix)/include
+INSTALL    ?= install
+CLANG_FORMAT ?= clang-format
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+comma := ,
+B := $(BUILD)$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)';)
+
+# ---------------------------------------------------------------- flags
+
+san_flags := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+ut_flags  := -std=c11 -Wall -Wextra -Wconversion -Wshadow $(if $(filter 1,$(WERROR)),-Werror) \
+             -fPIC -fvisibility=hidden -pthread $(san_flags)
+ut_defs   := -D_GNU_SOURCE -Iinclude -Isrc
+lib_libs  := -Wl,--as-needed -llz4 -lxxhash -pthread
+
+compile = $(CC) $(ut_defs) $(CPPFLAGS) $(ut_flags) $(CFLAGS) -MMD -MP
+link    = $(CC) $(ut_flags) $(CFLAGS) $(LDFLAGS)
+
+# ---------------------------------------------------------------- what there is
+
+version := $(shell awk '$$2 ~ /^UNTORN_VERSION_(MAJOR|MINOR|PATCH)$$/ \
+             { v = v (v == "" ? "" : ".") $$3 } END { print v }' include/untorn.h)
+soname  := libuntorn.so.$(firstword $(subst ., ,$(version)))
+
+lib_src     := $(wildcard src/base/*.c src/segment/*.c src/array/*.c src/store/*.c)
+tool_src    := $(wildcard src/tools/*.c)
+common_src  := $(filter src/tools/common%,$(tool_src))
+shmstat_src := $(filter src/tools/shmstat%,$(tool_src))
+untorn_src  := $(filter-out $(common_src) $(shmstat_src),$(tool_src))
+support_src := $(wildcard tests/support/*.c)
+test_src    := $(filter-out tests/support/% tests/demo/%,$(wildcard tests/*/test_*.c))
+test_sh     := $(filter-out tests/support/% tests/demo/%,$(wildcard tests/*/test_*.sh))
+demo_src    := $(wildcard tests/demo/*.c)
+bench_src   := $(wildcard bench/bench_*.c)
+bench_support_src := $(wildcard bench/support/*.c)
+
+obj  = $(patsubst %.c,$(B)/obj/%.o,$(1))
+tobj = $(patsubst %.c,$(B)/testing/%.o,$(1))
+
+shared  := $(B)/libuntorn.so.$(version)
+libs    := $(B)/libuntorn.a $(shared) $(B)/$(soname) $(B)/libuntorn.so
+tools   := $(if $(untorn_src),$(B)/untorn) $(if $(shmstat_src),$(B)/shmstat)
+tests   := $(patsubst %.c,$(B)/%,$(test_src))
+demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
+benches := $(patsubst %.c,$(B)/%,$(bench_src))
+
+.PHONY: all libs tools tests demos benches check demo bench deps deps-build deps-check deps-bench \
+        format check-format install uninstall clean FORCE
+
+all: libs tools
+# The colons keep make from saying that there is nothing to do.
+libs: $(libs) ; @:
+tools: $(tools) ; @:
+tests: $(tests) ; @:
+demos: $(demos) ; @:
+benches: $(benches) ; @:
+
+# ---------------------------------------------------------------- compile and link
+
+# Changed flags or compilers rebuild what they made.
+flags_now := $(shell printf '%s' '$(subst ','\'',$(compile) $(LDFLAGS) $(LDLIBS))' | cksum)
+$(B)/.flags: FORCE
+	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = '$(flags_now)' ] || echo '$(flags_now)' >$@
+
+$(B)/obj/src/tools/%.o: src/tools/%.c $(B)/.flags
+	$(call say,CC,$<)mkdir -p $(@D) && $(compile) -c -o $@ $<
+
+$(B)/obj/src/%.o: src/%.c $(B)/.flags
+	$(call say,CC,$<)mkdir -p $(@D) && $(compile) -DUNTORN_BUILD -c -o $@ $<
+
+$(B)/obj/%.o: %.c $(B)/.flags
+	$(call say,CC,$<)mkdir -p $(@D) && $(compile) -c -o $@ $<
+
+$(B)/testing/%.o: %.c $(B)/.flags
+	$(call say,CC test,$<)mkdir -p $(@D) && \
+	    $(compile) -DUNTORN_BUILD -DUNTORN_TESTING -UNDEBUG -Itests -c -o $@ $<
+
+# ar adds to an archive that exists, so a source that was removed would stay in it.  The lists of
+# members are files so that removing a source is a change.
+$(B)/lib.list: members = $(lib_src)
+$(B)/support.list: members = $(support_src) $(bench_support_src)
+$(B)/lib.list $(B)/support.list: FORCE
+	@mkdir -p $(@D); [ "$$(cat $@ 2>/dev/null)" = '$(members)' ] || echo '$(members)' >$@
+
+$(B)/libuntorn.a: $(call obj,$(lib_src)) $(B)/lib.list
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(B)/testing/libuntorn.a: $(call tobj,$(lib_src)) $(B)/lib.list
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+# Sanitizers leave their runtime to be found at load time.
+$(shared): $(call obj,$(lib_src)) src/untorn.map $(B)/lib.list
+	$(call say,LD,$@)$(link) -shared -o $@ -Wl,-soname,$(soname) \
+	    -Wl,--version-script=src/untorn.map $(if $(SAN),,-Wl,-z,defs) \
+	    $(filter %.o,$^) $(lib_libs) $(LDLIBS)
+
+$(B)/$(soname) $(B)/libuntorn.so: $(shared)
+	$(Q)ln -sf $(notdir $(shared)) $@
+
+$(B)/untorn: $(call obj,$(untorn_src) $(common_src)) $(B)/libuntorn.a
+	$(call say,LD,$@)$(link) -o $@ $^ $(lib_libs) -lm $(LDLIBS)
+
+$(B)/shmstat: $(call obj,$(shmstat_src) $(common_src)) $(B)/libuntorn.a
+	$(call say,LD,$@)$(link) -o $@ $^ $(lib_libs) -lm $(LDLIBS)
+
+# What tests and benchmarks share is archived, so that each program has only what it uses.
+$(B)/testing/libsupport.a: $(call tobj,$(support_src)) $(B)/support.list
+	$(call say,AR,$@)rm -f $@ && $(AR) rcs $@ $(filter %.o,$^)
+
+$(B)/bench/libsupport.a: $(call obj,$(bench_support_src)) $(B)/support.list
+	$(call say,AR,$@)rm -f $@ && mkdir -p $(@D) && $(AR) rcs $@ $(filter %.o,$^)
+
+# An archive serves what stands before it.
+$(tests): $(B)/%: $(B)/testing/%.o $(B)/testing/libsupport.a $(B)/testing/libuntorn.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $^ $(lib_libs) -lcmocka -lm $(LDLIBS)
+
+$(demos): $(B)/demo/%: $(B)/obj/tests/demo/%.o $(B)/libuntorn.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $^ $(lib_libs) -lm $(LDLIBS)
+
+$(benches): $(B)/%: $(B)/obj/%.o $(B)/bench/libsupport.a $(B)/libuntorn.a
+	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $^ $(lib_libs) -llmdb -lm $(LDLIBS)
+
+.SECONDARY:
+-include $(patsubst %.o,%.d,$(call obj,$(lib_src) $(tool_src) $(demo_src) $(bench_src) \
+    $(bench_support_src)) $(call tobj,$(lib_src) $(support_src) $(test_src)))
+
+# ---------------------------------------------------------------- run
+
+# The environment of test, demo and benchmark scripts.
+run_env = BUILD='$(abspath $(B))' TOP='$(CURDIR)' SAN='$(SAN)' CC='$(CC)' MAKE='$(MAKE)' \
+          PYTHON='$(find_python)' UNTORN_TEST_SCALE='$(SCALE)'
+
+# In two steps, because packages may have to be installed before anything can be compiled.
+check: deps-check
+	$(Q)$(MAKE) --no-print-directory all tests demos
+	+$(Q)$(run_env) JOBS='$(JOBS)' TESTS='$(TESTS)' tests/run_tests.sh \
+	    tests/check_layers.sh $(tests) $(test_sh)
+
+demo: deps-build
+	$(Q)$(MAKE) --no-print-directory all demos
+	$(Q)if [ -x tests/demo/run.sh ]; then $(run_env) tests/demo/run.sh; \
+	    else echo 'There is no demo yet.'; fi
+
+bench: deps-bench
+	$(Q)$(MAKE) --no-print-directory all benches
+	$(Q)if [ -x bench/run.sh ]; then $(run_env) bench/run.sh; \
+	    else for b in $(benches); do echo "== $$b"; $$b || exit 1; done; fi
+
+# ---------------------------------------------------------------- what has to be installed
+
+# The first python3 that has NumPy; one outside the distribution may come first and lack it.
+find_python = $(or $(shell for p in python3 /usr/bin/python3; do \
+    "$$p" -c 'import numpy' 2>/dev/null && echo "$$p" && break; done),python3)
+
+# package=what shows that it is there: a header, a command or a Python module
+deps_build := liblz4-dev=lz4.h libxxhash-dev=xxhash.h
+deps_check := $(deps_build) libcmocka-dev=cmocka.h pkg-config=cmd:pkg-config \
+              python3-numpy=py:numpy
+deps_bench := $(deps_build) liblmdb-dev=lmdb.h
+
+deps-build: want = $(deps_build)
+deps-check: want = $(deps_check)
+deps-bench: want = $(deps_bench)
+deps:       want = $(sort $(deps_check) $(deps_bench))
+
+deps deps-build deps-check deps-bench:
+	@missing=; \
+	for d in $(want); do \
+	    what=$${d#*=}; \
+	    case $$what in \
+	    cmd:*) command -v "$${what#cmd:}" ;; \
+	    py:*)  python3 -c "import $${what#py:}" || /usr/bin/python3 -c "import $${what#py:}" ;; \
+	    *)     echo "#include <$$what>" | $(CC) $(CPPFLAGS) -E -x c - ;; \
+	    esac >/dev/null 2>&1 || missing="$$missing $${d%%=*}"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then \
+	    echo "Missing, by their Debian names:$$missing"; \
+	    echo "Only Debian and Ubuntu are known here; please install them with your system's means."; \
+	    exit 1; \
+	fi; \
+	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	echo "Installing:$$missing"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$sudo apt-get update -qq </dev/null; \
+	$$sudo apt-get install -y -qq --no-install-recommends $$missing </dev/null
+
+# ---------------------------------------------------------------- format
+
+formatted = $(shell find include src tests bench -name '*.[ch]' 2>/dev/null | sort)
+
+format:
+	$(Q)$(CLANG_FORMAT) -i $(formatted)
+
+check-format:
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(formatted)
+
+# ---------------------------------------------------------------- install
+
+install: all
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)'
+	$(INSTALL) -m 644 include/untorn.h '$(DESTDIR)$(includedir)'
+	$(INSTALL) -m 644 $(B)/libuntorn.a $(shared) '$(DESTDIR)$(libdir)'
+	ln -sf $(notdir $(shared)) '$(DESTDIR)$(libdir)/$(soname)'
+	ln -sf $(notdir $(shared)) '$(DESTDIR)$(libdir)/libuntorn.so'
+	$(if $(tools),$(INSTALL) -m 755 $(tools) '$(DESTDIR)$(bindir)')
+	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@version@|$(version)|' \
+	    -e 's|@includedir@|$(includedir)|' src/untorn.pc.in >$(B)/untorn.pc
+	$(INSTALL) -m 644 $(B)/untorn.pc '$(DESTDIR)$(libdir)/pkgconfig'
+	@# Programs find a new library only once the loader's cache knows it.
+	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then \
+	    case '$(libdir)' in /usr/*) ldconfig 2>/dev/null || true ;; esac; fi
+
+uninstall:
+	rm -f '$(DESTDIR)$(includedir)/untorn.h' '$(DESTDIR)$(libdir)/libuntorn.a' \
+	    '$(DESTDIR)$(libdir)/$(notdir $(shared))' '$(DESTDIR)$(libdir)/$(soname)' \
+	    '$(DESTDIR)$(libdir)/libuntorn.so' '$(DESTDIR)$(libdir)/pkgconfig/untorn.pc' \
+	    '$(DESTDIR)$(bindir)/untorn' '$(DESTDIR)$(bindir)/shmstat'
+
+clean:
+	$(Q)rm -rf $(B)

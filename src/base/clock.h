@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// The two clocks, in nanoseconds.
+#ifndef UT_CLOCK_H
+#define UT_CLOCK_H
+
+#include <stdint.h>
+
+// Since 1970, to the clock tick (1 to 10 ms): stamps every commit, so it has to be cheap.
+int64_t ut_clock_wall(void);
+
+// Since the machine started; never steps.  For deadlines and leases.
+int64_t ut_clock_monotonic(void);
+
+#endif

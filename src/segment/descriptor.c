@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Storing and finding descriptors; descriptor.h has the rules.
+ */
+#include "segment/descriptor.h"
+
+#include "base/hash.h"
+#include "base/test_hooks.h"
+
+#include <string.h>
+
+/* The longest retained list that is followed: one for each pin, and those whose pins are gone. */
+#define RETAINED_BOUND 4096u
+
+static uint64_t descriptor_check(const ut_descriptor *descriptor, uint64_t stamp) {
+    size_t bytes = offsetof(ut_descriptor, shape) - 8 * UT_DESCRIPTOR_BODY +
+                   8 * ut_kind_rank(descriptor->kind);
+    return ut_hash(&descriptor->uid, bytes) ^ stamp * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+void ut_descriptor_retract(ut_descriptor_slot *slot) {
+    ut_store_relaxed(&slot->words[0], 0);
+}
+
+void ut_descriptor_fill(ut_descriptor_slot *slot, const ut_descriptor *descriptor, uint64_t stamp) {
+    uint64_t words[UT_DESCRIPTOR_WORDS];
+    size_t count = offsetof(ut_descriptor, shape) / 8 + ut_kind_rank(descriptor->kind);
+    memcpy(words, descriptor, count * 8);
+    ut_store_relaxed(&slot->words[1], descriptor_check(descriptor, stamp));
+    for (size_t i = UT_DESCRIPTOR_BODY; i < count; i++)
+        ut_store_relaxed(&slot->words[i], words[i]);
+    /* Pairs with the acquire in ut_descriptor_load(). */
+    ut_store_release(&slot->words[0], stamp);
+}
+
+void ut_descriptor_store(ut_descriptor_slot *slot, const ut_descriptor *descriptor,
+                         uint64_t stamp) {
+    ut_descriptor_retract(slot);
+    /* Pairs with the fence in ut_descriptor_load(): who sees a new word sees the stamp gone. */
+    ut_fence_release();
+    ut_descriptor_fill(slot, descriptor, stamp);
+}
+
+ut_found ut_descriptor_load(ut_descriptor_slot *slot, uint64_t stamp, ut_descriptor *descriptor) {
+    if (ut_load_acquire(&slot->words[0]) != stamp)
+        return UT_NOT_FOUND;
+    const size_t fixed = offsetof(ut_descriptor, shape) / 8;
+    uint64_t words[UT_DESCRIPTOR_WORDS];
+    for (size_t i = 0; i < fixed; i++)
+        words[i] = ut_load_relaxed(&slot->words[i]);
+    unsigned rank = ut_kind_rank(words[offsetof(ut_descriptor, kind) / 8]);
+    bool damaged = rank > UNTORN_MAX_RANK;
+    for (size_t i = fixed; !damaged && i < fixed + rank; i++)
+        words[i] = ut_load_relaxed(&slot->words[i]);
+    UT_STEP("descriptor copied");
+    ut_fence_acquire();
+    if (ut_load_relaxed(&slot->words[0]) != stamp && !UT_SEEDED(101))
+        return UT_NOT_FOUND;
+    if (damaged)
+        return UT_DAMAGED;
+    memcpy(descriptor, words, (fixed + rank) * 8);
+    descriptor->stamp = stamp;
+    if (descriptor_check(descriptor, stamp) != descriptor->check && !UT_SEEDED(101))
+        return UT_DAMAGED;
+    if (ut_kind_depth(descriptor->kind) > UT_MAX_DEPTH)
+        return UT_DAMAGED;
+    return UT_FOUND;
+}
+
+ut_descriptor_slot *ut_descriptor_ring(ut_segment *segment, ut_header *header, uint64_t *entries) {
+    /* Acquire: pairs with the release when a ring is put in place, complete. */
+    uint64_t ring = ut_load_acquire(&header->ring);
+    unsigned log2 = (unsigned)(ring & (UT_UNIT - 1));
+    if (log2 > 6)
+        return NULL;
+    *entries = UINT64_C(1) << log2;
+    return ut_at(segment, ring & ~(UT_UNIT - 1), *entries * sizeof(ut_descriptor_slot));
+}
+
+ut_found ut_descriptor_of_generation(ut_segment *segment, ut_header *header, uint64_t generation,
+                                     ut_descriptor *descriptor) {
+    uint64_t entries;
+    ut_descriptor_slot *ring = ut_descriptor_ring(segment, header, &entries);
+    if (ring == NULL)
+        return UT_DAMAGED;
+    ut_found found =
+        ut_descriptor_load(ring + (generation & (entries - 1)), generation, descriptor);
+    /* After the fence in there: if what was read had been reused since the ring was replaced,
+     * the new ring is seen here. */
+    uint64_t offset = (uint64_t)((unsigned char *)ring - segment->base);
+    if ((ut_load_relaxed(&header->ring) & ~(UT_UNIT - 1)) != offset)
+        return UT_NOT_FOUND;
+    return found;
+}
+
+ut_found ut_descriptor_newest(ut_segment *segment, ut_header *header, ut_descriptor *cached) {
+    /* Acquire: the descriptor and all it leads to were written before. */
+    uint64_t generation = ut_load_acquire(&header->generation);
+    if (generation == cached->stamp && generation != 0)
+        return UT_FOUND;
+    ut_found found = UT_NOT_FOUND;
+    for (unsigned step = 0; step < UT_RING_LARGE && generation != 0; step++, generation--) {
+        ut_descriptor descriptor;
+        if (generation == cached->stamp)
+            return UT_FOUND;
+        found = ut_descriptor_of_generation(segment, header, generation, &descriptor);
+        if (found != UT_FOUND)
+            return found;
+        /* Published but not committed yet, or never if the writer died in between: as if it
+         * were not there.  Acquire: once one array shows a commit, so must all others. */
+        if (descriptor.commit > ut_load_acquire(&segment->super->commit) && !UT_SEEDED(102))
+            continue;
+        *cached = descriptor;
+        return UT_FOUND;
+    }
+    return UT_NOT_FOUND;
+}
+
+static ut_found find_retained(ut_segment *segment, ut_header *header, uint64_t commit, uint64_t top,
+                              ut_descriptor *descriptor) {
+    uint64_t offset = ut_load_acquire(&header->retained);
+    for (unsigned i = 0; offset != 0 && i < RETAINED_BOUND; i++) {
+        ut_descriptor_slot *slot = offset % UT_UNIT ? NULL : ut_at(segment, offset, sizeof *slot);
+        if (slot == NULL)
+            return UT_DAMAGED;
+        uint64_t stamp = ut_load_acquire(&slot->words[0]);
+        if (stamp != 0 && stamp <= top && ut_descriptor_load(slot, stamp, descriptor) == UT_FOUND &&
+            descriptor->commit <= commit && commit < descriptor->until)
+            return UT_FOUND;
+        /* The link is written before the node is linked, and never again. */
+        offset = ut_load_relaxed(&slot->words[offsetof(ut_descriptor, next) / 8]);
+    }
+    return UT_NOT_FOUND;
+}
+
+ut_found ut_descriptor_at(ut_segment *segment, ut_header *header, uint64_t commit,
+                          ut_descriptor *cached) {
+    uint64_t top = ut_load_acquire(&header->generation);
+    if (top == cached->stamp && top != 0 && cached->commit <= commit)
+        return UT_FOUND;
+    ut_descriptor descriptor;
+    uint64_t generation = top;
+    /* Downwards from the newest without a gap, so that the first one not above `commit` is the
+     * one that is live there.  The ring comes first: the list may hold older ones. */
+    for (unsigned step = 0; step < UT_RING_LARGE && generation != 0; step++, generation--) {
+        ut_found found = ut_descriptor_of_generation(segment, header, generation, &descriptor);
+        if (found == UT_DAMAGED)
+            return found;
+        if (found == UT_NOT_FOUND)
+            break;
+        if (descriptor.commit <= commit) {
+            *cached = descriptor;
+            return UT_FOUND;
+        }
+    }
+    ut_found found = find_retained(segment, header, commit, top, &descriptor);
+    if (found == UT_FOUND)
+        *cached = descriptor;
+    return found;
+}

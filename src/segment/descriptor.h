@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Descriptors in shared memory: storing one, and finding the one of a given
+ * generation or commit.
+ *
+ * STAMPS.  A descriptor's slot is reused while readers may be reading it.  The
+ * writer takes the stamp away (0), fences, writes the words and stores the new
+ * stamp with release.  A reader loads the stamp with acquire, copies the words,
+ * fences and loads the stamp again: if it is the same, the words belong to it.
+ *   - without the writer's fence a reader could see new words under the old stamp;
+ *   - without the release, the new stamp over old words;
+ *   - without the reader's acquire fence, its second look could come first.
+ * Generations never repeat, so neither do stamps.
+ *
+ * WHERE.  Descriptor g lies in ring slot g mod entries.  Before the writer
+ * reuses a slot, it copies the descriptor to the object's retained list if a pin
+ * needs it.  Nodes of the list are never unlinked nor used for anything else;
+ * they are reused in place under the same stamp rule.
+ *
+ * WHICH.  Descriptor g is live at commit T if its commit is at most T and the next
+ * one's is above T.  Stamps above the loaded generation belong to transactions
+ * that are not, or never were, published: they are ignored.
+ */
+#ifndef UT_DESCRIPTOR_H
+#define UT_DESCRIPTOR_H
+
+#include "segment/segment.h"
+
+typedef enum ut_found {
+    UT_FOUND,
+    UT_NOT_FOUND, /* overtaken, or never there */
+    UT_DAMAGED,   /* cannot be what the writer wrote: corrupt, unless overtaken */
+} ut_found;
+
+/* Write *descriptor (its stamp and check are set here) into `slot` as generation `stamp`. */
+void ut_descriptor_store(ut_descriptor_slot *slot, const ut_descriptor *descriptor, uint64_t stamp);
+/* The same in two halves, so that one fence serves several: take the stamp away; write. */
+void ut_descriptor_retract(ut_descriptor_slot *slot);
+void ut_descriptor_fill(ut_descriptor_slot *slot, const ut_descriptor *descriptor, uint64_t stamp);
+
+/* Copy generation `stamp` from `slot` and check it. */
+ut_found ut_descriptor_load(ut_descriptor_slot *slot, uint64_t stamp, ut_descriptor *descriptor);
+
+/* The descriptor of exactly this generation, from the ring. */
+ut_found ut_descriptor_of_generation(ut_segment *segment, ut_header *header, uint64_t generation,
+                                     ut_descriptor *descriptor);
+
+/* The newest descriptor that is committed.  *cached is tried first and is
+ * updated; it is keyed by its own stamp (0: nothing cached).  Keying it by the
+ * generation word instead would, after a step back, serve the old one for ever. */
+ut_found ut_descriptor_newest(ut_segment *segment, ut_header *header, ut_descriptor *cached);
+
+/* The descriptor that is live at `commit`, from the ring or the retained list. */
+ut_found ut_descriptor_at(ut_segment *segment, ut_header *header, uint64_t commit,
+                          ut_descriptor *cached);
+
+/* The ring's slots and how many they are, or NULL. */
+ut_descriptor_slot *ut_descriptor_ring(ut_segment *segment, ut_header *header, uint64_t *entries);
+
+#endif

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where the writer gets space from, in this order:
+ *
+ *   1. the object's own oldest superseded item, if it keeps plenty;
+ *   2. free space;
+ *   3. growing the file;
+ *   4. superseded items of any object, beyond its last `versions` generations;
+ *   5. ending pins, and what they held;
+ *   6. nowhere: UNTORN_E_NO_SPACE.
+ *
+ * The first is what a steady writer lives on: no books but the queue, and
+ * memory that is still in its cache.  How plenty is plenty: more versions make
+ * retries rarer, and cost little for small arrays.
+ */
+#include "segment/publisher.h"
+
+#include "base/check.h"
+#include "base/file_ops.h"
+#include "base/status.h"
+#include "base/test_hooks.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PLENTY_ITEMS 256u /* superseded items an object keeps if they are small */
+
+/* --- queues --- */
+
+untorn_status ut_space_reserve_queue(ut_object *object, size_t more) {
+    if (object->queue_capacity - object->queue_count >= more)
+        return UNTORN_OK;
+    size_t capacity = object->queue_capacity != 0 ? object->queue_capacity : 16;
+    while (capacity - object->queue_count < more)
+        capacity *= 2;
+    ut_item *queue = malloc(capacity * sizeof *queue);
+    if (queue == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for %zu superseded items", capacity);
+    for (size_t i = 0; i < object->queue_count; i++)
+        queue[i] = object->queue[(object->queue_head + i) & (object->queue_capacity - 1)];
+    free(object->queue);
+    object->queue = queue;
+    object->queue_head = 0;
+    object->queue_capacity = capacity;
+    return UNTORN_OK;
+}
+
+void ut_space_supersede(ut_publisher *publisher, ut_object *object, const ut_item *item) {
+    (void)publisher;
+    ut_check(object->queue_count < object->queue_capacity);
+    object->queue[(object->queue_head + object->queue_count++) & (object->queue_capacity - 1)] =
+        *item;
+    object->queue_bytes += item->bytes;
+}
+
+static ut_item *queue_first(ut_object *object) {
+    return object->queue_count == 0 ? NULL : &object->queue[object->queue_head];
+}
+
+static ut_item queue_pop(ut_object *object) {
+    ut_item item = object->queue[object->queue_head];
+    object->queue_head = (object->queue_head + 1) & (object->queue_capacity - 1);
+    object->queue_count--;
+    object->queue_bytes -= item.bytes;
+    return item;
+}
+
+void ut_space_list(ut_publisher *publisher, ut_object *object) {
+    if (object->reclaim_listed || object->queue_count == 0)
+        return;
+    object->reclaim_previous = publisher->reclaim_last;
+    object->reclaim_next = NULL;
+    if (publisher->reclaim_last != NULL)
+        publisher->reclaim_last->reclaim_next = object;
+    else
+        publisher->reclaim_first = object;
+    publisher->reclaim_last = object;
+    object->reclaim_listed = true;
+}
+
+static void unlist(ut_publisher *publisher, ut_object *object) {
+    if (object->reclaim_previous != NULL)
+        object->reclaim_previous->reclaim_next = object->reclaim_next;
+    else
+        publisher->reclaim_first = object->reclaim_next;
+    if (object->reclaim_next != NULL)
+        object->reclaim_next->reclaim_previous = object->reclaim_previous;
+    else
+        publisher->reclaim_last = object->reclaim_previous;
+    object->reclaim_listed = false;
+}
+
+/* --- windows --- */
+
+/* The highest that the object's window may be raised to. */
+static uint64_t raise_limit(const ut_publisher *publisher, const ut_object *object) {
+    uint64_t limit =
+        object->generation < publisher->versions ? 1 : object->generation - publisher->versions + 1;
+    return limit > object->oldest ? limit : object->oldest;
+}
+
+void ut_space_raise(ut_publisher *publisher, ut_object *object, uint64_t oldest) {
+    if (!UT_SEEDED(105))
+        ut_grants_look(publisher); /* before, so that the first reuse grants the pin */
+    if (oldest <= object->oldest)
+        return;
+    if (!UT_SEEDED(106))
+        ut_store_release(&object->header->oldest, oldest);
+    UT_STEP("window raised");
+    /* THE RULE.  Pairs with the reader's acquire fence between its copy and its look at oldest:
+     * without it, a reused byte could be seen before the raise, and torn data taken for good.
+     * Streaming stores of the fill to come may not pass the raise either. */
+    ut_fence_release();
+    ut_store_fence();
+    object->oldest = oldest;
+}
+
+/* Make the first item of the object's queue takeable; false if that may not be. */
+static bool raise_to_first(ut_publisher *publisher, ut_object *object) {
+    ut_item *item = queue_first(object);
+    if (item == NULL)
+        return false;
+    if (item->generation <= object->oldest)
+        return true;
+    uint64_t limit = raise_limit(publisher, object);
+    if (item->generation > limit)
+        return false;
+    /* Further than this item needs, so that one raise serves many. */
+    uint64_t quarter = object->oldest + (limit - object->oldest) / 4;
+    ut_space_raise(publisher, object, quarter > item->generation ? quarter : item->generation);
+    return true;
+}
+
+/* The first item is takeable: take it out.  False if a pin holds it. */
+static bool pop_unless_held(ut_publisher *publisher, ut_object *object, ut_item *item) {
+    *item = queue_pop(object);
+    if (ut_grants_need(&publisher->grants, item->born, item->commit) && !UT_SEEDED(107)) {
+        if (ut_items_push(&publisher->held, *item) != UNTORN_OK)
+            return false; /* out of memory: lost until the next writer, but not reused */
+        return false;
+    }
+    if (item->commit > publisher->reach)
+        publisher->reach = item->commit;
+    return true;
+}
+
+/* --- the file --- */
+
+static bool grow(ut_publisher *publisher, uint64_t bytes) {
+    ut_superblock *super = publisher->segment->super;
+    uint64_t reserve = ut_load_relaxed(&super->reserve);
+    uint64_t wanted = bytes > publisher->step ? bytes : publisher->step;
+    wanted = (wanted + UT_PAGE - 1) / UT_PAGE * UT_PAGE;
+    uint64_t least = (bytes + UT_PAGE - 1) / UT_PAGE * UT_PAGE;
+    uint64_t room = super->size - reserve;
+    /* First a good step, then what is just needed. */
+    for (int attempt = 0; attempt < 2; attempt++) {
+        uint64_t step = attempt == 0 ? wanted : least;
+        if (step > room)
+            step = room;
+        if (step < least)
+            return false;
+        int error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
+        while (error == EINTR)
+            error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
+        if (error != 0)
+            continue;
+        /* Pairs with the acquire in ut_segment_backed(): the file is that long. */
+        ut_store_release(&super->reserve, reserve + step);
+        ut_store_relaxed(&publisher->segment->reserve, reserve + step);
+        ut_alloc_extend(publisher->alloc, reserve + step);
+        return true;
+    }
+    return false;
+}
+
+/* --- taking --- */
+
+static bool take_own(ut_publisher *publisher, ut_object *object, uint64_t rounded,
+                     uint64_t *offset) {
+    for (int i = 0; i < 8; i++) {
+        if (object->queue_bytes <= publisher->budget && object->queue_count <= PLENTY_ITEMS)
+            return false;
+        ut_item item;
+        if (!raise_to_first(publisher, object))
+            return false;
+        if (!pop_unless_held(publisher, object, &item))
+            continue;
+        if (ut_alloc_rounded(item.bytes) == rounded) {
+            *offset = item.offset;
+            return true;
+        }
+        ut_alloc_give(publisher->alloc, item.offset, item.bytes);
+    }
+    return false;
+}
+
+/* Free superseded items until `bytes` bytes can be had. */
+static uint64_t reclaim(ut_publisher *publisher, uint64_t bytes) {
+    while (publisher->reclaim_first != NULL) {
+        ut_object *object = publisher->reclaim_first;
+        unlist(publisher, object);
+        if (!raise_to_first(publisher, object))
+            continue; /* listed again when its generation moves on */
+        uint64_t freed = 0;
+        while (freed < bytes && queue_first(object) != NULL &&
+               queue_first(object)->generation <= object->oldest) {
+            ut_item item;
+            if (!pop_unless_held(publisher, object, &item))
+                continue;
+            ut_alloc_give(publisher->alloc, item.offset, item.bytes);
+            freed += item.bytes;
+        }
+        ut_space_list(publisher, object);
+        uint64_t offset = ut_alloc_take(publisher->alloc, bytes);
+        if (offset != 0)
+            return offset;
+    }
+    return 0;
+}
+
+void ut_space_release_held(ut_publisher *publisher) {
+    size_t kept = 0;
+    for (size_t i = 0; i < publisher->held.count; i++) {
+        ut_item *item = &publisher->held.list[i];
+        if (ut_grants_need(&publisher->grants, item->born, item->commit)) {
+            publisher->held.list[kept++] = *item;
+            continue;
+        }
+        if (item->commit > publisher->reach)
+            publisher->reach = item->commit;
+        ut_alloc_give(publisher->alloc, item->offset, item->bytes);
+    }
+    publisher->held.count = kept;
+}
+
+untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
+                            uint64_t *offset) {
+    uint64_t rounded = ut_alloc_rounded(bytes);
+    if (!UT_SEEDED(105))
+        ut_grants_look(publisher);
+    if (object != NULL && take_own(publisher, object, rounded, offset))
+        return UNTORN_OK;
+    *offset = ut_alloc_take(publisher->alloc, bytes);
+    if (*offset == 0 && grow(publisher, bytes))
+        *offset = ut_alloc_take(publisher->alloc, bytes);
+    if (*offset == 0)
+        *offset = reclaim(publisher, bytes);
+    while (*offset == 0 && ut_grants_revoke(publisher)) {
+        ut_space_release_held(publisher);
+        *offset = ut_alloc_take(publisher->alloc, bytes);
+        if (*offset == 0)
+            *offset = reclaim(publisher, bytes);
+    }
+    if (*offset != 0)
+        return UNTORN_OK;
+    ut_superblock *super = publisher->segment->super;
+    return ut_fail(UNTORN_E_NO_SPACE,
+                   "%s: no space for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+                   " bytes are reserved, %" PRIu64
+                   " are free in pieces, the rest holds arrays and their last %u versions",
+                   publisher->segment->message_name, bytes, ut_load_relaxed(&super->reserve),
+                   super->size, ut_alloc_free_bytes(publisher->alloc), publisher->versions);
+}
+
+void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {
+    ut_alloc_give(publisher->alloc, offset, bytes);
+}
+
+uint64_t ut_slot_bytes(ut_segment *segment, uint64_t slot_bytes, uint64_t offset) {
+    if (slot_bytes != 0)
+        return slot_bytes;
+    ut_text *text = ut_at(segment, offset, sizeof *text);
+    if (text == NULL || text->length > UT_MAX_SIZE ||
+        ut_at(segment, offset, sizeof *text + text->length) == NULL)
+        return 0;
+    return sizeof *text + text->length;
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The writer's half of the table: next's from now's, at a cost of what changes.
+ *
+ * COPY ON WRITE.  A node that any published generation reaches is not changed in
+ * cells that were ever visible: the path down to a changed cell is copied, and
+ * the old nodes are superseded.
+ *
+ * IN PLACE.  Cells beyond the last chunk of now's shape were visible to nobody, so
+ * growing writes them where they are: an append copies nothing.  That is right
+ * because
+ *   - shrinking copies the whole path along its edge, even where no cell changes:
+ *     what remains of an older, longer table lies in nodes that it alone reaches;
+ *   - a node is made all absent, and an update that failed half-way, or whose
+ *     writer died, is cleared away before the next (ut_table_trim).
+ *
+ * A tree grows at the top: the old root becomes the first cell of a new one.
+ */
+#include "segment/publisher.h"
+
+#include "base/check.h"
+#include "base/racy_copy.h"
+#include "base/status.h"
+#include "base/test_hooks.h"
+
+static uint64_t span_of(unsigned level) {
+    return level >= UT_MAX_DEPTH ? UINT64_MAX : UINT64_C(1) << (level * UT_NODE_SHIFT);
+}
+
+static ut_node *node_at(ut_publisher *publisher, uint64_t ref) {
+    return (ut_node *)(publisher->segment->base + ut_ref_offset(ref));
+}
+
+typedef struct update {
+    ut_publisher *publisher;
+    ut_object *object;
+    uint64_t version; /* the commit's number */
+    uint64_t uid;
+    uint64_t visible; /* cells of the table worked on that somebody may see */
+} update;
+
+static ut_place fresh_place(const update *u, uint64_t offset, uint64_t flags, unsigned level) {
+    return (ut_place){ut_ref_make(offset, flags, u->version, u->uid, level), u->version};
+}
+
+/* A node all absent, or a copy. */
+static untorn_status new_node(update *u, const ut_node *from, unsigned level, ut_node **node,
+                              ut_place *place) {
+    untorn_status status = ut_items_reserve(&u->object->fresh, 1);
+    uint64_t offset = 0;
+    if (status == UNTORN_OK)
+        status = ut_space_take(u->publisher, u->object, sizeof(ut_node), &offset);
+    if (status != UNTORN_OK)
+        return status;
+    u->object->fresh.list[u->object->fresh.count++] =
+        (ut_item){.offset = offset, .bytes = sizeof(ut_node)};
+    *node = (ut_node *)(u->publisher->segment->base + offset);
+    if (from != NULL)
+        ut_racy_copy(*node, from, sizeof **node);
+    else
+        ut_racy_fill_zero(*node, sizeof **node);
+    *place = fresh_place(u, offset, 0, level);
+    return UNTORN_OK;
+}
+
+static untorn_status supersede_node(update *u, ut_place place) {
+    return ut_items_push(&u->object->nodes, (ut_item){.offset = ut_ref_offset(place.ref),
+                                                      .bytes = sizeof(ut_node),
+                                                      .born = place.version});
+}
+
+/* Supersede the nodes of a subtree (not its chunks: those are in object->dropped). */
+static untorn_status drop(update *u, ut_place place, unsigned level) {
+    if (place.ref == 0 || level == 0 || (place.ref & UT_REF_EVICTED))
+        return UNTORN_OK;
+    if (level > 1) {
+        ut_node *node = node_at(u->publisher, place.ref);
+        for (unsigned i = 0; i < UT_NODE_CELLS; i++) {
+            untorn_status status = drop(u, ut_cell_load(&node->cells[i]), level - 1);
+            if (status != UNTORN_OK)
+                return status;
+        }
+    }
+    return supersede_node(u, place);
+}
+
+/* Cut everything at and above `keep` off; `first` is the subtree's first chunk. */
+static untorn_status cut(update *u, ut_place *place, unsigned level, uint64_t first,
+                         uint64_t keep) {
+    if (place->ref == 0)
+        return UNTORN_OK;
+    if (first >= keep) {
+        untorn_status status = drop(u, *place, level);
+        *place = (ut_place){0, 0};
+        return status;
+    }
+    uint64_t span = span_of(level);
+    if (level == 0 || keep - first >= span)
+        return UNTORN_OK;
+    ut_node *node;
+    ut_place copy;
+    untorn_status status = new_node(u, node_at(u->publisher, place->ref), level, &node, &copy);
+    if (status == UNTORN_OK)
+        status = supersede_node(u, *place);
+    if (status != UNTORN_OK)
+        return status;
+    uint64_t child = span_of(level - 1);
+    for (unsigned i = (unsigned)((keep - first) / child); i < UT_NODE_CELLS; i++) {
+        ut_place below = ut_cell_load(&node->cells[i]);
+        status = cut(u, &below, level - 1, first + i * child, keep);
+        if (status != UNTORN_OK)
+            return status;
+        ut_cell_store(&node->cells[i], below);
+    }
+    *place = copy;
+    return UNTORN_OK;
+}
+
+static ut_place place_of(const update *u, const ut_change *change) {
+    if (change->offset == 0 && change->flags == 0)
+        return (ut_place){0, 0};
+    uint64_t version = change->version != 0 ? change->version : u->version;
+    return (ut_place){ut_ref_make(change->offset, change->flags, version, u->uid, 0), version};
+}
+
+/* Apply sorted changes to the subtree over [first, first + span of level). */
+static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t first,
+                           const ut_change *changes, size_t count) {
+    if (level == 0) {
+        *place = place_of(u, changes);
+        return UNTORN_OK;
+    }
+    ut_node *node;
+    if (place->ref == 0) {
+        size_t present = 0;
+        while (present < count && changes[present].offset == 0 && changes[present].flags == 0)
+            present++;
+        if (present == count)
+            return UNTORN_OK; /* absent in the absent */
+        untorn_status status = new_node(u, NULL, level, &node, place);
+        if (status != UNTORN_OK)
+            return status;
+    } else if (place->version == u->version || changes[0].number >= u->visible) {
+        node = node_at(u->publisher, place->ref);
+    } else {
+        ut_place copy;
+        untorn_status status = new_node(u, node_at(u->publisher, place->ref), level, &node, &copy);
+        if (status == UNTORN_OK)
+            status = supersede_node(u, *place);
+        if (status != UNTORN_OK)
+            return status;
+        *place = copy;
+    }
+    uint64_t child = span_of(level - 1);
+    for (size_t i = 0; i < count;) {
+        uint64_t index = (changes[i].number - first) / child;
+        uint64_t below_first = first + index * child;
+        size_t end = i + 1;
+        while (end < count && changes[end].number - below_first < child)
+            end++;
+        ut_place old = ut_cell_load(&node->cells[index]), below = old;
+        untorn_status status = apply(u, &below, level - 1, below_first, changes + i, end - i);
+        if (status != UNTORN_OK)
+            return status;
+        if (below.ref != old.ref || below.version != old.version)
+            ut_cell_store(&node->cells[index], below);
+        i = end;
+    }
+    return UNTORN_OK;
+}
+
+static untorn_status update_table(update *u) {
+    ut_object *object = u->object;
+    ut_place root = {object->now.root_ref, object->now.root_version};
+    unsigned depth = ut_kind_depth(object->now.kind);
+    untorn_status status = UNTORN_OK;
+    if (object->now.stamp == 0 || ut_object_is_free(object)) {
+        root = (ut_place){0, 0};
+        depth = 0;
+        object->keep = 0;
+    }
+    u->visible = object->keep;
+    if (object->keep < object->now.cells) {
+        if (!UT_SEEDED(108))
+            status = cut(u, &root, depth, 0, object->keep);
+        if (status != UNTORN_OK)
+            return status;
+        if (root.ref == 0)
+            depth = 0;
+    }
+    while (depth < UT_MAX_DEPTH && object->next.cells > span_of(depth)) {
+        if (root.ref != 0) {
+            ut_node *node;
+            ut_place top;
+            status = new_node(u, NULL, depth + 1, &node, &top);
+            if (status != UNTORN_OK)
+                return status;
+            ut_cell_store(&node->cells[0], root);
+            root = top;
+        }
+        depth++;
+    }
+    ut_changes_sort(&object->changes);
+    if (object->changes.count > 0) {
+        status = apply(u, &root, depth, 0, object->changes.list, object->changes.count);
+        if (status != UNTORN_OK)
+            return status;
+    }
+    object->root = root;
+    object->root_depth = depth;
+    return UNTORN_OK;
+}
+
+untorn_status ut_table_update(ut_publisher *publisher, ut_object *object) {
+    update u = {.publisher = publisher,
+                .object = object,
+                .version = publisher->commit + 1,
+                .uid = object->next.uid};
+    object->nodes.count = object->fresh.count = 0;
+    untorn_status status = update_table(&u);
+    if (status != UNTORN_OK)
+        ut_table_undo(publisher, object);
+    return status;
+}
+
+void ut_table_undo(ut_publisher *publisher, ut_object *object) {
+    /* First nothing may refer to the fresh nodes. */
+    ut_table_trim(publisher, object);
+    for (size_t i = 0; i < object->fresh.count; i++)
+        ut_space_give(publisher, object->fresh.list[i].offset, object->fresh.list[i].bytes);
+    object->fresh.count = object->nodes.count = 0;
+}
+
+void ut_table_trim(ut_publisher *publisher, ut_object *object) {
+    if (ut_object_is_free(object))
+        return;
+    ut_place place = {object->now.root_ref, object->now.root_version};
+    uint64_t first = 0, cells = object->now.cells;
+    for (unsigned level = ut_kind_depth(object->now.kind); level > 0 && place.ref != 0; level--) {
+        if (place.ref & UT_REF_EVICTED || cells - first >= span_of(level))
+            return;
+        ut_node *node = node_at(publisher, place.ref);
+        uint64_t child = span_of(level - 1);
+        uint64_t edge = (cells - first) / child;
+        bool partly = (cells - first) % child != 0;
+        for (uint64_t i = edge + partly; i < UT_NODE_CELLS; i++)
+            if (ut_load_relaxed(&node->cells[i].ref) != 0)
+                ut_cell_store(&node->cells[i], (ut_place){0, 0});
+        if (!partly)
+            return;
+        place = ut_cell_load(&node->cells[edge]);
+        first += edge * child;
+    }
+}
+
+untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uint64_t number,
+                           ut_place *place) {
+    if (ut_object_is_free(object) || number >= object->now.cells) {
+        *place = (ut_place){0, 0};
+        return UNTORN_OK;
+    }
+    ut_table_cursor cursor = {NULL, 0};
+    if (ut_table_lookup(publisher->segment, &object->now, number, &cursor, place) != UT_FOUND)
+        return ut_fail(UNTORN_E_CORRUPT, "%s: object %u: damaged table at chunk %llu",
+                       publisher->segment->message_name, object->index, (unsigned long long)number);
+    return UNTORN_OK;
+}
+
+static untorn_status walk(ut_publisher *publisher, ut_place place, unsigned level, uint64_t first,
+                          uint64_t from, uint64_t end, ut_table_visit *visit, void *context) {
+    if (place.ref == 0)
+        return UNTORN_OK;
+    if (level == 0)
+        return visit(context, first, place);
+    ut_node *node = node_at(publisher, place.ref);
+    uint64_t child = span_of(level - 1);
+    uint64_t i = from > first ? (from - first) / child : 0;
+    for (; i < UT_NODE_CELLS && first + i * child < end; i++) {
+        untorn_status status = walk(publisher, ut_cell_load(&node->cells[i]), level - 1,
+                                    first + i * child, from, end, visit, context);
+        if (status != UNTORN_OK)
+            return status;
+    }
+    return UNTORN_OK;
+}
+
+untorn_status ut_table_walk(ut_publisher *publisher, const ut_object *object, uint64_t first,
+                            uint64_t end, ut_table_visit *visit, void *context) {
+    if (ut_object_is_free(object) || first >= end)
+        return UNTORN_OK;
+    ut_place root = {object->now.root_ref, object->now.root_version};
+    return walk(publisher, root, ut_kind_depth(object->now.kind), 0, first, end, visit, context);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Sleeping on published words; wait.h has the argument.
+ */
+#include "segment/wait.h"
+
+#include "base/test_hooks.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define COUNTED_SLICE 100000000 /* ns */
+#define UNCOUNTED_SLICE 1000000
+
+static _Atomic uint32_t *count_of(ut_waiter *waiter) {
+    ut_control *control = waiter->segment->control;
+    return waiter->waiting == 1 ? &control->array_waiters : &control->segment_waiters;
+}
+
+void ut_wait_begin(ut_waiter *waiter, ut_segment *segment, uint32_t line, uint32_t waiting) {
+    *waiter = (ut_waiter){segment, line, waiting};
+    if (line == UT_NO_LINE)
+        return;
+    ut_store_relaxed(&segment->control->lines[line].waiting, waiting);
+    ut_fetch_add_relaxed(count_of(waiter), 1);
+    /* Pairs with the writer's fence between the published words and the counts. */
+    ut_fence_seq_cst();
+}
+
+void ut_wait_end(ut_waiter *waiter) {
+    if (waiter->line == UT_NO_LINE)
+        return;
+    ut_store_relaxed(&waiter->segment->control->lines[waiter->line].waiting, 0);
+    ut_fetch_sub_relaxed(count_of(waiter), 1);
+    waiter->line = UT_NO_LINE;
+}
+
+int64_t ut_wait_slice(const ut_waiter *waiter) {
+    return waiter->line == UT_NO_LINE ? UNCOUNTED_SLICE : COUNTED_SLICE;
+}
+
+int ut_wait_sleep(_Atomic uint32_t *const *words, const uint32_t *values, size_t count,
+                  int64_t slice) {
+    UT_STEP("sleep begins");
+    struct timespec relative = {slice / 1000000000, slice % 1000000000};
+    if (count == 1)
+        return syscall(SYS_futex, words[0], FUTEX_WAIT, values[0], &relative, NULL, 0) == 0
+                   ? 0
+                   : (errno == EAGAIN ? 0 : errno);
+#ifdef SYS_futex_waitv
+    struct futex_waitv list[UT_WAIT_WORDS];
+    for (size_t i = 0; i < count; i++)
+        list[i] =
+            (struct futex_waitv){.val = values[i], .uaddr = (uintptr_t)words[i], .flags = FUTEX_32};
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    int64_t end = (int64_t)deadline.tv_sec * 1000000000 + deadline.tv_nsec + slice;
+    deadline = (struct timespec){end / 1000000000, end % 1000000000};
+    if (syscall(SYS_futex_waitv, list, count, 0, &deadline, CLOCK_MONOTONIC) >= 0)
+        return 0;
+    if (errno != ENOSYS)
+        return errno == EAGAIN ? 0 : errno;
+#endif
+    /* A kernel without futex_waitv: look again soon. */
+    if (relative.tv_sec > 0 || relative.tv_nsec > UNCOUNTED_SLICE)
+        relative = (struct timespec){0, UNCOUNTED_SLICE};
+    return nanosleep(&relative, NULL) == 0 ? ETIMEDOUT : EINTR;
+}

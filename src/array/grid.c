@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Grid arithmetic, checked where the numbers come from outside.
+ *
+ * The tile iterator is an odometer over the chunk indices that a region
+ * touches.  Only beginning it divides; a tile costs a few multiplications per
+ * axis, and a region within the first chunk, the commonest of all, not even a
+ * division.
+ */
+#include "array/grid.h"
+
+uint64_t ut_product(unsigned rank, const uint64_t *counts) {
+    uint64_t product = 1;
+    bool overflow = false;
+    for (unsigned i = 0; i < rank; i++) {
+        if (counts[i] == 0)
+            return 0; /* whatever the others' product would overflow to */
+        overflow |= __builtin_mul_overflow(product, counts[i], &product);
+    }
+    return overflow ? UINT64_MAX : product;
+}
+
+/* ceil(length / chunk) without overflow */
+static uint64_t cells_along(uint64_t length, uint64_t chunk) {
+    return length == 0 ? 0 : (length - 1) / chunk + 1;
+}
+
+bool ut_grid_valid(unsigned rank, const uint64_t *shape, const uint64_t *chunks, size_t itemsize) {
+    if (rank > UNTORN_MAX_RANK || itemsize == 0)
+        return false;
+    uint64_t chunk_bytes = itemsize;
+    uint64_t padded_bytes = itemsize; /* bounds the elements, too */
+    for (unsigned i = 0; i < rank; i++) {
+        uint64_t padded;
+        uint64_t length = shape[i] == 0 ? 1 : shape[i];
+        if (chunks[i] == 0 || __builtin_mul_overflow(chunk_bytes, chunks[i], &chunk_bytes) ||
+            __builtin_mul_overflow(cells_along(length, chunks[i]), chunks[i], &padded) ||
+            __builtin_mul_overflow(padded_bytes, padded, &padded_bytes))
+            return false;
+    }
+    return chunk_bytes <= UT_MAX_CHUNK_BYTES && padded_bytes < UT_MAX_ARRAY_BYTES;
+}
+
+uint64_t ut_grid_cells(unsigned rank, const uint64_t *shape, const uint64_t *chunks,
+                       uint64_t *cells) {
+    for (unsigned i = 0; i < rank; i++)
+        cells[i] = cells_along(shape[i], chunks[i]);
+    return ut_product(rank, cells);
+}
+
+uint64_t ut_grid_linear(unsigned rank, const uint64_t *cells, const uint64_t *index) {
+    uint64_t linear = 0;
+    for (unsigned i = 0; i < rank; i++)
+        linear = linear * cells[i] + index[i];
+    return linear;
+}
+
+void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const uint64_t *chunks,
+                    const uint64_t *start, const uint64_t *count) {
+    tiles->rank = rank;
+    tiles->done = false;
+    for (unsigned i = 0; i < rank; i++) {
+        uint64_t end = start[i] + count[i];
+        tiles->cells[i] = cells[i];
+        tiles->chunks[i] = chunks[i];
+        tiles->start[i] = start[i];
+        tiles->end[i] = end;
+        if (count[i] == 0) {
+            tiles->done = true;
+            tiles->first[i] = 1; /* an empty range, for ut_tiles_total() */
+            tiles->last[i] = 0;
+        } else if (end <= chunks[i]) {
+            tiles->first[i] = tiles->last[i] = 0;
+        } else {
+            tiles->first[i] = start[i] / chunks[i];
+            tiles->last[i] = (end - 1) / chunks[i];
+        }
+        tiles->index[i] = tiles->first[i];
+    }
+}
+
+uint64_t ut_tiles_total(const ut_tiles *tiles) {
+    uint64_t total = 1;
+    for (unsigned i = 0; i < tiles->rank; i++)
+        total *= tiles->last[i] - tiles->first[i] + 1;
+    return total;
+}
+
+/* Go to the next index in C order; false after the last. */
+static bool advance(ut_tiles *tiles) {
+    for (unsigned i = tiles->rank; i-- > 0;) {
+        if (tiles->index[i] < tiles->last[i]) {
+            tiles->index[i]++;
+            return true;
+        }
+        tiles->index[i] = tiles->first[i];
+    }
+    return false;
+}
+
+bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile) {
+    if (tiles->done)
+        return false;
+    tile->cell = 0;
+    tile->whole = true;
+    for (unsigned i = 0; i < tiles->rank; i++) {
+        uint64_t chunk = tiles->chunks[i];
+        uint64_t corner = tiles->index[i] * chunk; /* of the chunk, in the array */
+        uint64_t from = tiles->start[i] > corner ? tiles->start[i] : corner;
+        uint64_t to = tiles->end[i] - corner < chunk ? tiles->end[i] : corner + chunk;
+        tile->cell = tile->cell * tiles->cells[i] + tiles->index[i];
+        tile->index[i] = tiles->index[i];
+        tile->in_chunk[i] = from - corner;
+        tile->in_region[i] = from - tiles->start[i];
+        tile->count[i] = to - from;
+        tile->whole &= to - from == chunk;
+    }
+    tiles->done = !advance(tiles);
+    return true;
+}
+
+void ut_chunk_extent(unsigned rank, const uint64_t *shape, const uint64_t *chunks,
+                     const uint64_t *index, uint64_t *extent) {
+    for (unsigned i = 0; i < rank; i++) {
+        uint64_t corner = index[i] * chunks[i];
+        uint64_t left = shape[i] > corner ? shape[i] - corner : 0;
+        extent[i] = left < chunks[i] ? left : chunks[i];
+    }
+}
+
+/*
+ * An axis longer than what is left of the budget is cut into equal parts, lest a
+ * small remainder costs a whole chunk.  Not so the first axis: it is the one
+ * that grows, so its present length says little.
+ */
+static uint64_t share_of(unsigned axis, uint64_t length, uint64_t budget) {
+    if (length <= budget)
+        return length;
+    return axis == 0 ? budget : cells_along(length, cells_along(length, budget));
+}
+
+void ut_default_chunks(unsigned rank, const uint64_t *shape, size_t itemsize, uint64_t *chunks) {
+    uint64_t budget = UT_DEFAULT_CHUNK_BYTES / itemsize;
+    unsigned empty_axes = 0;
+    if (budget == 0)
+        budget = 1;
+    for (unsigned i = rank; i-- > 0;) {
+        if (shape[i] == 0) {
+            empty_axes++;
+            continue;
+        }
+        chunks[i] = share_of(i, shape[i], budget);
+        budget /= chunks[i];
+    }
+    for (unsigned i = rank; i-- > 0;) {
+        if (shape[i] != 0)
+            continue;
+        unsigned bits = 63u - (unsigned)__builtin_clzll(budget);
+        chunks[i] = empty_axes == 1 ? budget : UINT64_C(1) << (bits / empty_axes);
+        budget /= chunks[i];
+        empty_axes--;
+    }
+}

@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reads that copy: one array, or several as of one commit.
+ *
+ * One array needs no commit: its newest committed generation is consistent in
+ * itself.  Several are gathered for one commit, first all descriptors, those that
+ * change fastest first, then the data in the same order; when anything is overtaken, all
+ * go on to a newer commit and keep what passed.
+ */
+#include "array/reader.h"
+
+#include "array/box.h"
+#include "array/grid.h"
+#include "base/racy_copy.h"
+#include "base/status.h"
+#include "base/test_hooks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room to remember `tiles` copies of the region; none is no failure. */
+static void keep_in(ut_region *region, ut_kept **list, size_t *capacity, uint64_t tiles) {
+    if (tiles > *capacity) {
+        if (tiles > (UINT64_C(1) << 28))
+            return;
+        ut_kept *more = realloc(*list, tiles * sizeof *more);
+        if (more == NULL)
+            return;
+        *list = more;
+        *capacity = tiles;
+    }
+    region->kept = *list;
+    region->kept_count = tiles;
+}
+
+static uint64_t tiles_of(const untorn_array *array, const ut_region *region) {
+    uint64_t tiles = 1;
+    for (unsigned axis = 0; axis < array->definition->rank; axis++) {
+        uint64_t chunk = array->definition->chunks[axis];
+        if (region->count[axis] == 0)
+            return 0;
+        tiles *= (region->start[axis] + region->count[axis] - 1) / chunk -
+                 region->start[axis] / chunk + 1;
+    }
+    return tiles;
+}
+
+/* What is kept counts for the new region if only the first axis's count differs. */
+static bool same_but_rows(unsigned rank, const ut_region *region, const uint64_t *start,
+                          const uint64_t *count) {
+    for (unsigned axis = 0; axis < rank; axis++)
+        if (region->start[axis] != start[axis] || (axis > 0 && region->count[axis] != count[axis]))
+            return false;
+    return true;
+}
+
+/* Set the region for this attempt. `kept` and `capacity`: where copies are remembered. */
+static void set_region(const untorn_array *array, ut_region *region, const uint64_t *start,
+                       const uint64_t *count, bool first, ut_kept **kept, size_t *capacity) {
+    unsigned rank = array->definition->rank;
+    size_t known = region->kept_count;
+    bool same = !first && same_but_rows(rank, region, start, count);
+    memcpy(region->start, start, rank * sizeof *start);
+    memcpy(region->count, count, rank * sizeof *count);
+    uint64_t tiles = tiles_of(array, region);
+    region->kept_count = 0;
+    keep_in(region, kept, capacity, tiles);
+    if (!same)
+        known = 0;
+    for (size_t i = known; i < region->kept_count; i++)
+        region->kept[i].version = 0;
+    region->kept_valid = true;
+}
+
+/* --- one array --- */
+
+static untorn_status deleted(const untorn_array *array) {
+    return ut_array_fail(array, UNTORN_E_ARRAY_DELETED, "was deleted");
+}
+
+static untorn_status damaged(const untorn_array *array) {
+    return ut_array_fail(array, UNTORN_E_CORRUPT, "is damaged in shared memory");
+}
+
+static untorn_status add_context(const untorn_array *array, untorn_status status) {
+    char message[512];
+    strncpy(message, untorn_message(), sizeof message - 1);
+    message[sizeof message - 1] = '\0';
+    const char *rest = strstr(message, "overtaken");
+    return rest != NULL ? ut_array_fail(array, status, "%s", rest) : status;
+}
+
+/* Find a descriptor for this attempt and see that it is the array's.  UNTORN_OK with *found
+ * UT_NOT_FOUND: overtaken. */
+static untorn_status descriptor_for(ut_attempts *attempts, untorn_array *array, ut_found *found) {
+    *found = ut_attempts_descriptor(attempts, array->header, &array->cached);
+    if (*found == UT_DAMAGED)
+        return damaged(array);
+    if (*found == UT_NOT_FOUND)
+        return UNTORN_OK;
+    switch (ut_array_check(array, &array->cached)) {
+    case UT_FOUND:
+        return UNTORN_OK;
+    case UT_NOT_FOUND:
+        return deleted(array);
+    default:
+        return damaged(array);
+    }
+}
+
+/* The whole of an array that is one chunk: no tiles, nothing to keep. */
+static ut_found copy_single(ut_hold *hold, untorn_array *array, void *destination, size_t bytes) {
+    const ut_descriptor *descriptor = &array->cached;
+    uint64_t ref = descriptor->root_ref;
+    UT_STEP("cell read");
+    if (ref == 0) {
+        int64_t stride = (int64_t)array->definition->dtype.itemsize;
+        uint64_t count = bytes / array->definition->dtype.itemsize;
+        ut_box_fill(1, (size_t)stride, &count, destination, &stride,
+                    array->definition->fill_is_zero ? NULL : array->definition->fill);
+        return UT_FOUND;
+    }
+    const void *slot = NULL;
+    if (ut_ref_good(ref, descriptor->root_version, descriptor->uid, 0))
+        slot = ut_at(hold->segment, ut_ref_offset(ref), array->definition->slot_bytes);
+    if (slot != NULL)
+        ut_racy_copy(destination, slot, bytes);
+    UT_STEP("tile copied");
+    if (!ut_hold_valid(hold, array->header, descriptor->stamp))
+        return UT_NOT_FOUND;
+    return slot != NULL ? UT_FOUND : UT_DAMAGED;
+}
+
+/* Whether the region is the beginning of the array's only chunk, without gaps. */
+static bool is_single(const untorn_array *array, const uint64_t *start, const uint64_t *count,
+                      size_t *bytes) {
+    const ut_definition *definition = array->definition;
+    if (start != NULL || count != NULL || ut_kind_depth(array->cached.kind) != 0)
+        return false;
+    uint64_t elements = 1;
+    for (unsigned axis = 0; axis < definition->rank; axis++) {
+        uint64_t length = array->cached.shape[axis];
+        if (length > definition->chunks[axis] || (axis > 0 && length != definition->chunks[axis]))
+            return false;
+        elements *= length;
+    }
+    *bytes = elements * definition->dtype.itemsize;
+    return true;
+}
+
+static untorn_status too_small(const untorn_array *array, size_t capacity, uint64_t needed) {
+    return ut_array_fail(array, UNTORN_E_BUFFER_TOO_SMALL,
+                         "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
+}
+
+untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint64_t *count,
+                          void *destination, size_t capacity, untorn_result *result) {
+    untorn_status status = ut_array_resolve(array);
+    if (status != UNTORN_OK)
+        return status;
+    ut_attempts attempts;
+    ut_region region;
+    region.kept = NULL;
+    region.kept_count = 0;
+    bool first = true;
+    ut_attempts_begin(&attempts, array->reader, false);
+    for (;;) {
+        status = ut_attempts_next(&attempts);
+        if (status != UNTORN_OK) {
+            status = add_context(array, status);
+            break;
+        }
+        ut_found found;
+        status = descriptor_for(&attempts, array, &found);
+        if (status != UNTORN_OK)
+            break;
+        if (found == UT_NOT_FOUND)
+            continue;
+        size_t bytes;
+        if (is_single(array, start, count, &bytes)) {
+            if (bytes > capacity || (destination == NULL && bytes > 0)) {
+                status = too_small(array, capacity, bytes);
+                break;
+            }
+            found = bytes == 0 ? UT_FOUND : copy_single(&attempts.hold, array, destination, bytes);
+        } else {
+            uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
+            unsigned rank = array->definition->rank;
+            status = ut_region_bounds(array, array->cached.shape, start, count, from, n);
+            if (status != UNTORN_OK)
+                break;
+            uint64_t needed = ut_product(rank, n) * array->definition->dtype.itemsize;
+            if (needed > capacity || (destination == NULL && needed > 0)) {
+                status = too_small(array, capacity, needed);
+                break;
+            }
+            set_region(array, &region, from, n, first, &array->kept, &array->kept_capacity);
+            first = false;
+            ut_c_strides(rank, array->definition->dtype.itemsize, n, region.strides);
+            region.destination = destination;
+            found = ut_region_copy(&attempts.hold, array, &array->cached, &region);
+        }
+        if (found == UT_FOUND)
+            break;
+        if (found == UT_DAMAGED) {
+            status = damaged(array);
+            break;
+        }
+    }
+    if (result != NULL &&
+        (status == UNTORN_OK || status == UNTORN_E_REGION || status == UNTORN_E_BUFFER_TOO_SMALL))
+        ut_result_set(result, &array->cached, attempts.count, attempts.hold.own.nonce != 0);
+    ut_attempts_end(&attempts);
+    return status;
+}
+
+/* --- several arrays --- */
+
+/* A request's part in a group read. */
+typedef struct member {
+    untorn_request *request;
+    ut_descriptor descriptor; /* as of the attempt's commit */
+    ut_region region;
+    ut_kept *kept;
+    size_t kept_capacity;
+    bool first;
+    char *attributes;
+    uint64_t attributes_version;
+} member;
+
+/* Fastest changing first: those whose generations moved furthest between two attempts. */
+static int by_speed(const void *a, const void *b) {
+    uint64_t x = (*(member *const *)a)->descriptor.stamp;
+    uint64_t y = (*(member *const *)b)->descriptor.stamp;
+    return x > y ? -1 : x < y;
+}
+
+static untorn_status grow_destination(member *m, uint64_t needed) {
+    untorn_request *request = m->request;
+    if (needed <= request->capacity && (request->destination != NULL || needed == 0))
+        return UNTORN_OK;
+    if (!(request->flags & UNTORN_GROW))
+        return too_small(request->array, request->capacity, needed);
+    /* Room to grow into, so that a growing array does not mean a realloc for each read. */
+    uint64_t capacity = needed + needed / 2 + 64;
+    void *destination = realloc(request->destination, capacity);
+    if (destination == NULL)
+        return ut_array_fail(request->array, UNTORN_E_NO_MEMORY,
+                             "out of memory for %" PRIu64 " bytes", capacity);
+    request->destination = destination;
+    request->capacity = capacity;
+    return UNTORN_OK;
+}
+
+static untorn_status prepare_member(member *m) {
+    untorn_request *request = m->request;
+    untorn_array *array = request->array;
+    const ut_definition *definition = array->definition;
+    unsigned rank = definition->rank;
+    uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
+    request->generation = m->descriptor.stamp;
+    request->commit = m->descriptor.commit;
+    memcpy(request->shape, m->descriptor.shape, rank * sizeof *request->shape);
+    untorn_status status =
+        ut_region_bounds(array, m->descriptor.shape, request->start, request->count, from, n);
+    if (status != UNTORN_OK)
+        return status;
+    memcpy(request->counted, n, rank * sizeof *n);
+    if (request->strides != NULL) {
+        if (request->destination == NULL && ut_product(rank, n) != 0)
+            return ut_array_fail(array, UNTORN_E_ARGUMENT, "no destination");
+        memcpy(m->region.strides, request->strides, rank * sizeof *request->strides);
+    } else {
+        status = grow_destination(m, ut_product(rank, n) * definition->dtype.itemsize);
+        if (status != UNTORN_OK)
+            return status;
+        ut_c_strides(rank, definition->dtype.itemsize, n, m->region.strides);
+    }
+    m->region.destination = request->destination;
+    set_region(array, &m->region, from, n, m->first, &m->kept, &m->kept_capacity);
+    m->first = false;
+    return UNTORN_OK;
+}
+
+static ut_found copy_attributes(ut_hold *hold, member *m) {
+    if (m->request->attributes == NULL ||
+        (m->attributes != NULL && m->attributes_version == m->descriptor.attributes_version))
+        return UT_FOUND;
+    free(m->attributes);
+    m->attributes = NULL;
+    ut_found found = ut_attributes_copy(hold->segment, &m->descriptor, &m->attributes);
+    if (ut_hold_valid(hold, m->request->array->header, m->descriptor.stamp)) {
+        m->attributes_version = m->descriptor.attributes_version;
+        return found;
+    }
+    free(m->attributes);
+    m->attributes = NULL;
+    return UT_NOT_FOUND;
+}
+
+/* One attempt.  UNTORN_OK with *found UT_NOT_FOUND: overtaken. */
+static untorn_status try_group(ut_attempts *attempts, member **order, size_t count,
+                               ut_found *found) {
+    for (size_t i = 0; i < count; i++) {
+        untorn_array *array = order[i]->request->array;
+        untorn_status status = descriptor_for(attempts, array, found);
+        if (status != UNTORN_OK || *found != UT_FOUND)
+            return status;
+        order[i]->descriptor = array->cached;
+    }
+    UT_STEP("descriptors gathered");
+    if (attempts->count == 1)
+        qsort(order, count, sizeof *order, by_speed);
+    for (size_t i = 0; i < count; i++) {
+        member *m = order[i];
+        untorn_array *array = m->request->array;
+        if (array->checked != m->descriptor.stamp)
+            ut_array_check(array, &m->descriptor); /* an array may occur twice: same cells */
+        untorn_status status = prepare_member(m);
+        if (status != UNTORN_OK)
+            return status;
+        *found = ut_region_copy(&attempts->hold, array, &m->descriptor, &m->region);
+        if (*found == UT_FOUND)
+            *found = copy_attributes(&attempts->hold, m);
+        if (*found == UT_DAMAGED)
+            return damaged(array);
+        if (*found == UT_NOT_FOUND)
+            return UNTORN_OK;
+    }
+    return UNTORN_OK;
+}
+
+static untorn_status read_members(untorn_reader *reader, member *members, member **order,
+                                  size_t count, untorn_result *result) {
+    ut_attempts attempts;
+    ut_attempts_begin(&attempts, reader, true);
+    untorn_status status;
+    ut_found found = UT_NOT_FOUND;
+    do {
+        status = ut_attempts_next(&attempts);
+        if (status == UNTORN_OK)
+            status = try_group(&attempts, order, count, &found);
+    } while (status == UNTORN_OK && found != UT_FOUND);
+    if (status == UNTORN_OK && result != NULL) {
+        ut_result_set(result, &members[0].descriptor, attempts.count, attempts.hold.own.nonce != 0);
+        result->commit = attempts.hold.commit;
+    }
+    ut_attempts_end(&attempts);
+    return status;
+}
+
+untorn_status untorn_read_group(untorn_reader *reader, untorn_request *requests, size_t count,
+                                untorn_result *result) {
+    if (reader == NULL || requests == NULL || count == 0)
+        return ut_fail(UNTORN_E_ARGUMENT, "read_group: no reader or no requests");
+    untorn_status status = UNTORN_OK;
+    member *members = calloc(count, sizeof *members);
+    member **order = calloc(count, sizeof(member *));
+    if (members == NULL || order == NULL) {
+        status = ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for %zu requests",
+                         reader->segment->message_name, count);
+        goto free_members;
+    }
+    for (size_t i = 0; i < count; i++) {
+        members[i].request = &requests[i];
+        members[i].first = true;
+        order[i] = &members[i];
+        status = ut_array_resolve(requests[i].array);
+        if (status == UNTORN_OK && requests[i].array->reader != reader)
+            status =
+                ut_array_fail(requests[i].array, UNTORN_E_ARGUMENT, "belongs to another reader");
+        if (status == UNTORN_OK && requests[i].strides != NULL && (requests[i].flags & UNTORN_GROW))
+            status = ut_array_fail(requests[i].array, UNTORN_E_ARGUMENT,
+                                   "UNTORN_GROW does not go with strides");
+        if (status != UNTORN_OK)
+            goto free_members;
+    }
+    status = read_members(reader, members, order, count, result);
+    for (size_t i = 0; i < count; i++)
+        if (requests[i].attributes != NULL && status == UNTORN_OK) {
+            *requests[i].attributes = members[i].attributes;
+            members[i].attributes = NULL;
+        }
+free_members:
+    for (size_t i = 0; members != NULL && i < count; i++) {
+        free(members[i].kept);
+        free(members[i].attributes);
+    }
+    free(members);
+    free(order);
+    return status;
+}
+
+/* --- without data --- */
+
+untorn_status untorn_peek(untorn_array *array, untorn_result *result) {
+    untorn_status status = ut_array_resolve(array);
+    if (status != UNTORN_OK)
+        return status;
+    ut_attempts attempts;
+    ut_attempts_begin(&attempts, array->reader, false);
+    ut_found found = UT_NOT_FOUND;
+    do {
+        status = ut_attempts_next(&attempts);
+        if (status == UNTORN_OK)
+            status = descriptor_for(&attempts, array, &found);
+    } while (status == UNTORN_OK && found != UT_FOUND);
+    if (status == UNTORN_OK)
+        ut_result_set(result, &array->cached, attempts.count, attempts.hold.own.nonce != 0);
+    ut_attempts_end(&attempts);
+    return status;
+}
+
+untorn_status untorn_attributes(untorn_array *array, char **json, untorn_result *result) {
+    untorn_status status = ut_array_resolve(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (json == NULL)
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "no place for the attributes");
+    ut_attempts attempts;
+    ut_attempts_begin(&attempts, array->reader, false);
+    char *text = NULL;
+    for (;;) {
+        status = ut_attempts_next(&attempts);
+        ut_found found = UT_NOT_FOUND;
+        if (status == UNTORN_OK)
+            status = descriptor_for(&attempts, array, &found);
+        if (status != UNTORN_OK)
+            break;
+        if (found != UT_FOUND)
+            continue;
+        found = ut_attributes_copy(array->reader->segment, &array->cached, &text);
+        if (ut_hold_valid(&attempts.hold, array->header, array->cached.stamp)) {
+            if (found == UT_FOUND && text != NULL)
+                break;
+            status = found == UT_DAMAGED
+                         ? damaged(array)
+                         : ut_array_fail(array, UNTORN_E_NO_MEMORY, "out of memory");
+            break;
+        }
+        free(text);
+        text = NULL;
+    }
+    if (status == UNTORN_OK) {
+        *json = text;
+        ut_result_set(result, &array->cached, attempts.count, attempts.hold.own.nonce != 0);
+    }
+    ut_attempts_end(&attempts);
+    return status;
+}

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The reader's handle: attaching, opening arrays, listing, and what the segment
+ * says of itself.
+ */
+#include "array/reader.h"
+
+#include "array/name.h"
+#include "array/snapshot.h"
+#include "base/fork_guard.h"
+#include "base/status.h"
+#include "segment/writer_lock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_ATTEMPTS 8u
+
+untorn_status ut_array_fail(const untorn_array *array, untorn_status status, const char *format,
+                            ...) {
+    char reason[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(reason, sizeof reason, format, arguments);
+    va_end(arguments);
+    return ut_fail(status, "%s: %s", array->message, reason);
+}
+
+/* --- attaching --- */
+
+static untorn_status attach(untorn_reader *reader, const char *name) {
+    ut_segment *segment = malloc(sizeof *segment);
+    if (segment == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "segment \"%s\": out of memory", name);
+    untorn_status status =
+        ut_segment_attach(segment, name, false, !(reader->flags & UNTORN_READ_NO_CONTROL));
+    if (status != UNTORN_OK) {
+        free(segment);
+        return status;
+    }
+    reader->segment = segment;
+    ut_lines_init(&reader->lines, segment);
+    return UNTORN_OK;
+}
+
+untorn_status untorn_reader_open(const char *segment, const untorn_reader_options *options,
+                                 untorn_reader **out) {
+    if (segment == NULL || out == NULL ||
+        (options != NULL && options->struct_size < sizeof *options))
+        return ut_fail(UNTORN_E_ARGUMENT, "reader_open: no segment name, no place for the handle "
+                                          "or uninitialized options");
+    untorn_status status = ut_name_check_segment(segment);
+    if (status != UNTORN_OK)
+        return status;
+    untorn_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "segment \"%s\": out of memory", segment);
+    reader->flags = options != NULL ? options->flags : 0;
+    reader->attempts =
+        options != NULL && options->attempts != 0 ? options->attempts : DEFAULT_ATTEMPTS;
+    reader->serial = 1;
+    ut_fork_generation();
+    status = attach(reader, segment);
+    if (status != UNTORN_OK) {
+        free(reader);
+        return status;
+    }
+    pthread_mutex_init(&reader->lock, NULL);
+    *out = reader;
+    return UNTORN_OK;
+}
+
+static void detach(untorn_reader *reader) {
+    ut_lines_close(&reader->lines);
+    ut_catalogue_free(&reader->catalogue);
+    memset(&reader->catalogue, 0, sizeof reader->catalogue);
+    ut_segment_detach(reader->segment);
+    free(reader->segment);
+}
+
+void untorn_reader_close(untorn_reader *reader) {
+    if (reader == NULL)
+        return;
+    while (reader->snapshots != NULL)
+        untorn_snapshot_close(reader->snapshots);
+    while (reader->arrays != NULL)
+        untorn_array_close(reader->arrays);
+    detach(reader);
+    pthread_mutex_destroy(&reader->lock);
+    free(reader);
+}
+
+untorn_status untorn_reader_reattach(untorn_reader *reader) {
+    if (reader == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "reattach: no reader");
+    untorn_reader fresh = {.flags = reader->flags};
+    untorn_status status = attach(&fresh, reader->segment->name);
+    if (status != UNTORN_OK)
+        return status;
+    for (untorn_snapshot *snapshot = reader->snapshots; snapshot != NULL; snapshot = snapshot->next)
+        ut_snapshot_invalidate(snapshot);
+    detach(reader);
+    reader->segment = fresh.segment;
+    reader->lines = fresh.lines;
+    reader->serial++;
+    return UNTORN_OK;
+}
+
+untorn_status untorn_reader_check(untorn_reader *reader) {
+    if (reader == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "check: no reader");
+    ut_segment *segment = reader->segment;
+    untorn_status named = ut_segment_named(segment);
+    if (named != UNTORN_OK)
+        return named;
+    if (ut_writer_alive(segment))
+        return UNTORN_OK;
+    if (ut_load_acquire(&segment->super->writer_state) == UT_WRITER_ACTIVE)
+        return ut_fail(UNTORN_E_WRITER_DIED, "%s: its writer, process %u, died",
+                       segment->message_name, ut_load_relaxed(&segment->super->writer_pid));
+    return ut_fail(UNTORN_E_WRITER_CLOSED, "%s: its writer closed", segment->message_name);
+}
+
+uint64_t untorn_reader_commit(untorn_reader *reader) {
+    return ut_load_acquire(&reader->segment->super->commit);
+}
+
+untorn_status untorn_reader_stat(untorn_reader *reader, untorn_stat *stat) {
+    if (reader == NULL || stat == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "stat: no reader or no place for the result");
+    untorn_status status = ut_catalogue_update(reader);
+    if (status != UNTORN_OK)
+        return status;
+    ut_superblock *super = reader->segment->super;
+    memset(stat, 0, sizeof *stat);
+    stat->size = super->size;
+    stat->reserved = ut_load_relaxed(&super->reserve);
+    stat->commit = ut_load_relaxed(&super->commit);
+    stat->versions = super->versions;
+    stat->created = super->created;
+    stat->writer_since = ut_load_relaxed(&super->writer_since);
+    stat->writer_pid = (int)ut_load_relaxed(&super->writer_pid);
+    pthread_mutex_lock(&reader->lock);
+    for (size_t i = 0; i < reader->catalogue.count; i++) {
+        const ut_definition *definition = reader->catalogue.entries[i].definition;
+        stat->arrays += definition != NULL && definition->kind == UT_KIND_ARRAY;
+    }
+    pthread_mutex_unlock(&reader->lock);
+    return UNTORN_OK;
+}
+
+/* --- listing --- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const untorn_entry *)a)->name, ((const untorn_entry *)b)->name);
+}
+
+static untorn_status add_entry(untorn_listing *listing, size_t *capacity, const char *name,
+                               size_t length, untorn_kind kind) {
+    if (listing->count == *capacity) {
+        size_t more = *capacity != 0 ? *capacity * 2 : 64;
+        untorn_entry *entries =
+            realloc((void *)(uintptr_t)listing->entries, more * sizeof *entries);
+        if (entries == NULL)
+            return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a listing");
+        listing->entries = entries;
+        *capacity = more;
+    }
+    char *copy = strndup(name, length);
+    if (copy == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a listing");
+    ((untorn_entry *)(uintptr_t)listing->entries)[listing->count++] = (untorn_entry){copy, kind};
+    return UNTORN_OK;
+}
+
+/* Arrays, groups with attributes, and every path prefix of either. */
+static untorn_status fill_listing(const ut_catalogue *catalogue, untorn_listing *listing) {
+    size_t capacity = 0;
+    untorn_status status = UNTORN_OK;
+    for (size_t b = 0; b < catalogue->names.bucket_count; b++)
+        for (const ut_name_entry *entry = catalogue->names.buckets[b];
+             entry != NULL && status == UNTORN_OK; entry = entry->next) {
+            if (entry->name[0] == '\0')
+                continue;
+            size_t index = (size_t)(uintptr_t)entry->value;
+            bool array =
+                index != 0 && catalogue->entries[index - 1].definition->kind == UT_KIND_ARRAY;
+            status = add_entry(listing, &capacity, entry->name, strlen(entry->name),
+                               array ? UNTORN_KIND_ARRAY : UNTORN_KIND_GROUP);
+        }
+    if (status == UNTORN_OK && listing->count > 0)
+        qsort((void *)(uintptr_t)listing->entries, listing->count, sizeof *listing->entries,
+              by_name);
+    return status;
+}
+
+untorn_status untorn_list(untorn_reader *reader, untorn_listing **out) {
+    if (reader == NULL || out == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "list: no reader or no place for the listing");
+    untorn_status status = ut_catalogue_update(reader);
+    if (status != UNTORN_OK)
+        return status;
+    untorn_listing *listing = calloc(1, sizeof *listing);
+    if (listing == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a listing");
+    pthread_mutex_lock(&reader->lock);
+    listing->commit = reader->catalogue.commit;
+    status = fill_listing(&reader->catalogue, listing);
+    pthread_mutex_unlock(&reader->lock);
+    if (status != UNTORN_OK) {
+        untorn_listing_free(listing);
+        return status;
+    }
+    *out = listing;
+    return UNTORN_OK;
+}
+
+void untorn_listing_free(untorn_listing *listing) {
+    if (listing == NULL)
+        return;
+    for (size_t i = 0; i < listing->count; i++)
+        free((void *)(uintptr_t)listing->entries[i].name);
+    free((void *)(uintptr_t)listing->entries);
+    free(listing);
+}
+
+/* --- array handles --- */
+
+static void describe(untorn_array *array) {
+    snprintf(array->message, sizeof array->message, "%s: array \"%.1000s\"",
+             array->reader->segment->message_name, array->definition->name);
+}
+
+untorn_status ut_array_make(untorn_reader *reader, uint32_t index, ut_definition *definition,
+                            untorn_array **out) {
+    untorn_array *array = calloc(1, sizeof *array);
+    if (array == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", reader->segment->message_name);
+    array->header = ut_segment_header(reader->segment, index);
+    if (array->header == NULL) {
+        free(array);
+        return ut_fail(UNTORN_E_CORRUPT, "%s: object %u has no header",
+                       reader->segment->message_name, index);
+    }
+    array->reader = reader;
+    array->serial = reader->serial;
+    array->index = index;
+    array->definition = definition;
+    ut_definition_hold(definition);
+    describe(array);
+    *out = array;
+    return UNTORN_OK;
+}
+
+void ut_array_free(untorn_array *array) {
+    ut_definition_drop(array->definition);
+    for (size_t i = 0; i < array->former_count; i++)
+        ut_definition_drop(array->former[i]);
+    free(array->former);
+    free(array->kept);
+    free(array);
+}
+
+/* Look a name up in the newest catalogue; the definition is held for the caller. */
+static untorn_status look_up(untorn_reader *reader, const char *name, unsigned kind,
+                             uint32_t *index, ut_definition **definition) {
+    untorn_status status = ut_catalogue_update(reader);
+    if (status != UNTORN_OK)
+        return status;
+    pthread_mutex_lock(&reader->lock);
+    const ut_name_entry *entry = ut_name_index_find(&reader->catalogue.names, name);
+    size_t found = entry != NULL ? (size_t)(uintptr_t)entry->value : 0;
+    if (found != 0 && reader->catalogue.entries[found - 1].definition->kind == kind) {
+        *index = (uint32_t)(found - 1);
+        *definition = reader->catalogue.entries[found - 1].definition;
+        ut_definition_hold(*definition);
+    } else {
+        status = UNTORN_E_NO_ARRAY;
+    }
+    pthread_mutex_unlock(&reader->lock);
+    if (status != UNTORN_OK)
+        return ut_fail(UNTORN_E_NO_ARRAY, "%s: %s \"%.1000s\": does not exist",
+                       reader->segment->message_name, kind == UT_KIND_ARRAY ? "array" : "group",
+                       name);
+    return UNTORN_OK;
+}
+
+untorn_status untorn_array_open(untorn_reader *reader, const char *name, untorn_array **out) {
+    if (reader == NULL || name == NULL || out == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "array_open: no reader, name or place for the handle");
+    untorn_status status = ut_name_check_array(name);
+    if (status != UNTORN_OK)
+        return status;
+    uint32_t index;
+    ut_definition *definition;
+    status = look_up(reader, name, UT_KIND_ARRAY, &index, &definition);
+    if (status != UNTORN_OK)
+        return status;
+    untorn_array *array;
+    status = ut_array_make(reader, index, definition, &array);
+    ut_definition_drop(definition);
+    if (status != UNTORN_OK)
+        return status;
+    pthread_mutex_lock(&reader->lock);
+    array->next = reader->arrays;
+    if (array->next != NULL)
+        array->next->previous = array;
+    reader->arrays = array;
+    pthread_mutex_unlock(&reader->lock);
+    *out = array;
+    return UNTORN_OK;
+}
+
+void untorn_array_close(untorn_array *array) {
+    if (array == NULL)
+        return;
+    untorn_reader *reader = array->reader;
+    pthread_mutex_lock(&reader->lock);
+    if (array->previous != NULL)
+        array->previous->next = array->next;
+    else
+        reader->arrays = array->next;
+    if (array->next != NULL)
+        array->next->previous = array->previous;
+    pthread_mutex_unlock(&reader->lock);
+    ut_array_free(array);
+}
+
+untorn_status ut_array_resolve(untorn_array *array) {
+    if (array == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "no array");
+    untorn_reader *reader = array->reader;
+    if (__builtin_expect(array->serial == reader->serial, 1))
+        return UNTORN_OK;
+    uint32_t index;
+    ut_definition *definition;
+    untorn_status status =
+        look_up(reader, array->definition->name, UT_KIND_ARRAY, &index, &definition);
+    if (status != UNTORN_OK)
+        return status;
+    ut_definition **former =
+        realloc(array->former, (array->former_count + 1) * sizeof(ut_definition *));
+    ut_header *header = ut_segment_header(reader->segment, index);
+    if (former == NULL || header == NULL) {
+        if (former != NULL)
+            array->former = former;
+        ut_definition_drop(definition);
+        return former == NULL ? ut_array_fail(array, UNTORN_E_NO_MEMORY, "out of memory")
+                              : ut_array_fail(array, UNTORN_E_CORRUPT, "has no header");
+    }
+    array->former = former;
+    array->former[array->former_count++] = array->definition;
+    array->definition = definition;
+    array->index = index;
+    array->header = header;
+    array->cached.stamp = 0;
+    array->checked = 0;
+    array->serial = reader->serial;
+    describe(array);
+    return UNTORN_OK;
+}
+
+untorn_status untorn_array_get_info(untorn_array *array, untorn_array_info *info) {
+    untorn_status status = ut_array_resolve(array);
+    if (status == UNTORN_OK)
+        ut_definition_info(array->definition, info);
+    return status;
+}
+
+untorn_status untorn_group_attributes(untorn_reader *reader, const char *group, char **json) {
+    if (reader == NULL || group == NULL || json == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "group_attributes: no reader, group or place");
+    uint32_t index;
+    ut_definition *definition;
+    untorn_status status = look_up(reader, group, UT_KIND_GROUP, &index, &definition);
+    if (status == UNTORN_E_NO_ARRAY) {
+        /* A group that is only a prefix, or the root, has no attributes but exists. */
+        pthread_mutex_lock(&reader->lock);
+        const ut_name_entry *entry = ut_name_index_find(&reader->catalogue.names, group);
+        bool exists = group[0] == '\0' || (entry != NULL && entry->value == NULL);
+        pthread_mutex_unlock(&reader->lock);
+        if (!exists)
+            return status;
+        *json = strdup("{}");
+        return *json != NULL
+                   ? UNTORN_OK
+                   : ut_fail(UNTORN_E_NO_MEMORY, "group \"%.256s\": out of memory", group);
+    }
+    if (status != UNTORN_OK)
+        return status;
+    untorn_array *array;
+    status = ut_array_make(reader, index, definition, &array);
+    ut_definition_drop(definition);
+    if (status != UNTORN_OK)
+        return status;
+    status = untorn_attributes(array, json, NULL);
+    ut_array_free(array);
+    return status;
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Snapshots.
+ *
+ * Opening one posts a request for a commit and gathers the descriptors for
+ * exactly that commit.  It is valid as long as, for each array, the window
+ * reaches back to its descriptor, or a pin stands on the commit: our own, once the
+ * writer has granted it, or anybody's, so that processes can share one.
+ *
+ * The writer grants before it first reuses anything, so an idle, stopped or dead
+ * one need not be waited for.  A busy one is: until it has answered, what it
+ * reuses in this very moment could be ours.  If it answers with a newer commit,
+ * the snapshot is taken of that.
+ */
+#include "array/snapshot.h"
+
+#include "array/box.h"
+#include "array/grid.h"
+#include "base/clock.h"
+#include "base/fork_guard.h"
+#include "base/status.h"
+#include "base/test_hooks.h"
+
+#include <inttypes.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OPEN_ATTEMPTS 256u
+#define ANSWER_NS 2000000 /* how long a busy writer's answer is awaited */
+
+/* --- membership --- */
+
+static untorn_status add_member(untorn_snapshot *snapshot, uint32_t index,
+                                ut_definition *definition) {
+    untorn_array *array;
+    untorn_status status = ut_array_make(snapshot->reader, index, definition, &array);
+    if (status == UNTORN_OK)
+        snapshot->members[snapshot->count++] = (ut_snapshot_member){.array = array};
+    return status;
+}
+
+static void drop_members(untorn_snapshot *snapshot) {
+    for (size_t i = 0; i < snapshot->count; i++)
+        ut_array_free(snapshot->members[i].array);
+    snapshot->count = 0;
+}
+
+/* All arrays that exist at the attempt's commit. */
+static ut_found add_all(untorn_snapshot *snapshot, ut_attempts *attempts, ut_catalogue *catalogue,
+                        untorn_status *failure) {
+    ut_found found = ut_catalogue_refresh(catalogue, attempts, failure);
+    if (found != UT_FOUND || *failure != UNTORN_OK)
+        return found;
+    drop_members(snapshot);
+    ut_snapshot_member *members =
+        realloc(snapshot->members, (catalogue->count + 1) * sizeof *members);
+    if (members == NULL) {
+        *failure = ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
+        return UT_NOT_FOUND;
+    }
+    snapshot->members = members;
+    for (size_t i = 0; i < catalogue->count && *failure == UNTORN_OK; i++) {
+        ut_definition *definition = catalogue->entries[i].definition;
+        if (definition != NULL && definition->kind == UT_KIND_ARRAY)
+            *failure = add_member(snapshot, (uint32_t)i, definition);
+    }
+    return UT_FOUND;
+}
+
+/* --- opening --- */
+
+/* Gather all descriptors for hold.commit; UT_FOUND: and all are valid now. */
+static ut_found gather(untorn_snapshot *snapshot, untorn_status *failure) {
+    ut_segment *segment = snapshot->reader->segment;
+    ut_hold *hold = &snapshot->hold;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        ut_snapshot_member *member = &snapshot->members[i];
+        untorn_array *array = member->array;
+        ut_found found =
+            ut_descriptor_at(segment, array->header, hold->commit, &member->descriptor);
+        if (found == UT_FOUND)
+            switch (ut_array_check(array, &member->descriptor)) {
+            case UT_FOUND:
+                continue;
+            case UT_NOT_FOUND:
+                *failure = ut_array_fail(array, UNTORN_E_ARRAY_DELETED,
+                                         "does not exist at commit %" PRIu64, hold->commit);
+                return UT_FOUND;
+            default:
+                found = UT_DAMAGED;
+            }
+        if (found == UT_DAMAGED)
+            *failure = ut_array_fail(array, UNTORN_E_CORRUPT, "is damaged in shared memory");
+        return found;
+    }
+    UT_STEP("snapshot gathered");
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (!ut_hold_valid(hold, snapshot->members[i].array->header,
+                           snapshot->members[i].descriptor.stamp))
+            return UT_NOT_FOUND;
+    return UT_FOUND;
+}
+
+/* Await the answer of a writer that is committing.  True: nothing stands against what was
+ * gathered for hold.commit. */
+static bool settled(untorn_snapshot *snapshot) {
+    ut_segment *segment = snapshot->reader->segment;
+    ut_hold *hold = &snapshot->hold;
+    if (hold->own.nonce == 0 || hold->joined.nonce != 0)
+        return true;
+    uint64_t commit = ut_load_acquire(&segment->super->commit);
+    if (commit == hold->commit && hold->own.commit == 0 && !ut_pin_granted(segment, &hold->own))
+        return true; /* idle since the request was posted */
+    int64_t deadline = ut_clock_monotonic() + ANSWER_NS;
+    for (unsigned spins = 0; hold->own.commit == 0; spins++) {
+        if (ut_pin_granted(segment, &hold->own) || ut_pin_ended(segment, &hold->own))
+            break;
+        if (spins >= 64) {
+            if (ut_clock_monotonic() > deadline)
+                return true; /* it reuses nothing; its first reuse will grant */
+            sched_yield();
+        }
+    }
+    return hold->own.commit == hold->commit;
+}
+
+static void post(untorn_snapshot *snapshot, uint64_t wanted) {
+    untorn_reader *reader = snapshot->reader;
+    if (snapshot->line == UT_NO_LINE && reader->segment->control != NULL) {
+        pthread_mutex_lock(&reader->lock);
+        snapshot->line = ut_line_take(&reader->lines);
+        pthread_mutex_unlock(&reader->lock);
+    }
+    if (snapshot->line == UT_NO_LINE)
+        return; /* the window will have to do */
+    snapshot->hold.own.line = snapshot->line;
+    ut_pin_request(reader->segment, &snapshot->hold.own, wanted);
+    /* So that the commit counter is looked at after the request is there: a writer that has not
+     * committed since will see it before it reuses anything. */
+    ut_fence_seq_cst();
+}
+
+static untorn_status no_commit(const untorn_snapshot *snapshot, uint64_t commit) {
+    return ut_fail(UNTORN_E_NO_COMMIT, "%s: commit %" PRIu64 " can no longer be read",
+                   snapshot->reader->segment->message_name, commit);
+}
+
+/* Fill the snapshot as of `commit`, or of the newest. */
+static untorn_status take(untorn_snapshot *snapshot, bool all, uint64_t commit) {
+    untorn_reader *reader = snapshot->reader;
+    ut_segment *segment = reader->segment;
+    ut_hold *hold = &snapshot->hold;
+    ut_attempts attempts; /* only to read the catalogue with */
+    ut_attempts_begin(&attempts, reader, true);
+    ut_catalogue catalogue;
+    memset(&catalogue, 0, sizeof catalogue);
+    untorn_status status = UNTORN_OK;
+    unsigned misses = 0;
+    for (unsigned i = 0; i < OPEN_ATTEMPTS && status == UNTORN_OK; i++) {
+        uint64_t newest = ut_load_acquire(&segment->super->commit);
+        if (commit > newest) {
+            status = ut_fail(UNTORN_E_NO_COMMIT, "%s: commit %" PRIu64 " is not there yet",
+                             segment->message_name, commit);
+            break;
+        }
+        if (hold->own.nonce == 0 || ut_pin_ended(segment, &hold->own))
+            post(snapshot, commit != UNTORN_NEWEST ? commit : newest);
+        if (commit != UNTORN_NEWEST) {
+            hold->commit = commit;
+            if (hold->joined.nonce == 0 || !ut_pin_stands(segment, &hold->joined))
+                hold->joined.nonce = 0;
+            ut_pin_find(segment, commit, &hold->joined);
+        } else if (hold->own.nonce != 0 && ut_pin_granted(segment, &hold->own)) {
+            hold->commit = hold->own.commit;
+        } else {
+            hold->commit = newest;
+        }
+        ut_found found = UT_FOUND;
+        if (all) {
+            attempts.hold = *hold;
+            found = add_all(snapshot, &attempts, &catalogue, &status);
+            if (found == UT_DAMAGED && status == UNTORN_OK)
+                status = ut_fail(UNTORN_E_CORRUPT, "%s: damaged catalogue", segment->message_name);
+        }
+        if (found == UT_FOUND && status == UNTORN_OK)
+            found = gather(snapshot, &status);
+        if (status != UNTORN_OK)
+            break;
+        if (found == UT_FOUND && (commit != UNTORN_NEWEST || settled(snapshot)))
+            goto free_catalogue;
+        if (commit != UNTORN_NEWEST && found != UT_FOUND && ++misses > 2) {
+            status = no_commit(snapshot, commit);
+            break;
+        }
+    }
+    if (status == UNTORN_OK)
+        status = ut_fail(UNTORN_E_OVERTAKEN, "%s: snapshot: overtaken by the writer %u times",
+                         segment->message_name, OPEN_ATTEMPTS);
+free_catalogue:
+    ut_catalogue_free(&catalogue);
+    return status;
+}
+
+untorn_status untorn_snapshot_open(untorn_reader *reader, untorn_array *const *arrays, size_t count,
+                                   uint64_t commit, untorn_snapshot **out) {
+    if (reader == NULL || out == NULL || (count != 0 && arrays == NULL))
+        return ut_fail(UNTORN_E_ARGUMENT, "snapshot_open: no reader, arrays or place");
+    untorn_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    if (snapshot == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
+    snapshot->reader = reader;
+    snapshot->line = UT_NO_LINE;
+    snapshot->hold.segment = reader->segment;
+    snapshot->fork_generation = ut_fork_generation();
+    untorn_status status = UNTORN_OK;
+    if (count != 0) {
+        snapshot->members = calloc(count, sizeof *snapshot->members);
+        if (snapshot->members == NULL)
+            status = ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
+        for (size_t i = 0; i < count && status == UNTORN_OK; i++) {
+            status = ut_array_resolve(arrays[i]);
+            if (status == UNTORN_OK && arrays[i]->reader != reader)
+                status = ut_array_fail(arrays[i], UNTORN_E_ARGUMENT, "belongs to another reader");
+            if (status == UNTORN_OK)
+                status = add_member(snapshot, arrays[i]->index, arrays[i]->definition);
+        }
+    }
+    if (status == UNTORN_OK)
+        status = take(snapshot, count == 0, commit);
+    pthread_mutex_lock(&reader->lock);
+    snapshot->next = reader->snapshots;
+    if (snapshot->next != NULL)
+        snapshot->next->previous = snapshot;
+    reader->snapshots = snapshot;
+    pthread_mutex_unlock(&reader->lock);
+    if (status != UNTORN_OK) {
+        untorn_snapshot_close(snapshot);
+        return status;
+    }
+    *out = snapshot;
+    return UNTORN_OK;
+}
+
+static void release_line(untorn_snapshot *snapshot) {
+    untorn_reader *reader = snapshot->reader;
+    /* Over a fork the line is the parent's still. */
+    if (snapshot->line != UT_NO_LINE && snapshot->fork_generation == ut_fork_generation()) {
+        ut_pin_release(reader->segment, &snapshot->hold.own);
+        pthread_mutex_lock(&reader->lock);
+        ut_line_give(&reader->lines, snapshot->line);
+        pthread_mutex_unlock(&reader->lock);
+    }
+    snapshot->line = UT_NO_LINE;
+}
+
+void ut_snapshot_invalidate(untorn_snapshot *snapshot) {
+    release_line(snapshot);
+    snapshot->invalid = true;
+}
+
+void untorn_snapshot_close(untorn_snapshot *snapshot) {
+    if (snapshot == NULL)
+        return;
+    untorn_reader *reader = snapshot->reader;
+    release_line(snapshot);
+    pthread_mutex_lock(&reader->lock);
+    if (snapshot->previous != NULL)
+        snapshot->previous->next = snapshot->next;
+    else
+        reader->snapshots = snapshot->next;
+    if (snapshot->next != NULL)
+        snapshot->next->previous = snapshot->previous;
+    pthread_mutex_unlock(&reader->lock);
+    drop_members(snapshot);
+    free(snapshot->members);
+    free(snapshot);
+}
+
+/* --- reading --- */
+
+static untorn_status overtaken(const untorn_snapshot *snapshot) {
+    return ut_fail(UNTORN_E_OVERTAKEN, "%s: the snapshot of commit %" PRIu64 " is no longer valid",
+                   snapshot->reader->segment->message_name, snapshot->hold.commit);
+}
+
+static untorn_status member_of(untorn_snapshot *snapshot, size_t i, ut_snapshot_member **member) {
+    if (snapshot == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "no snapshot");
+    if (i >= snapshot->count)
+        return ut_fail(UNTORN_E_ARGUMENT, "%s: snapshot of %zu arrays has none at place %zu",
+                       snapshot->reader->segment->message_name, snapshot->count, i);
+    if (snapshot->invalid)
+        return overtaken(snapshot);
+    *member = &snapshot->members[i];
+    return UNTORN_OK;
+}
+
+static untorn_status status_of(untorn_snapshot *snapshot, const ut_snapshot_member *member,
+                               ut_found found) {
+    switch (found) {
+    case UT_FOUND:
+        return UNTORN_OK;
+    case UT_NOT_FOUND:
+        return overtaken(snapshot);
+    default:
+        return ut_array_fail(member->array, UNTORN_E_CORRUPT, "is damaged in shared memory");
+    }
+}
+
+uint64_t untorn_snapshot_commit(const untorn_snapshot *snapshot) {
+    return snapshot->hold.commit;
+}
+
+size_t untorn_snapshot_count(const untorn_snapshot *snapshot) {
+    return snapshot->count;
+}
+
+untorn_status untorn_snapshot_describe(untorn_snapshot *snapshot, size_t i, untorn_array_info *info,
+                                       untorn_result *result) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    if (status != UNTORN_OK)
+        return status;
+    if (info != NULL)
+        ut_definition_info(member->array->definition, info);
+    ut_result_set(result, &member->descriptor, 1, snapshot->hold.own.commit != 0);
+    return UNTORN_OK;
+}
+
+untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, char **json) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    if (status != UNTORN_OK)
+        return status;
+    char *text = NULL;
+    ut_found found = ut_attributes_copy(snapshot->reader->segment, &member->descriptor, &text);
+    if (!ut_hold_valid(&snapshot->hold, member->array->header, member->descriptor.stamp))
+        found = UT_NOT_FOUND;
+    if (found == UT_FOUND && text != NULL) {
+        *json = text;
+        return UNTORN_OK;
+    }
+    free(text);
+    return status_of(snapshot, member, found);
+}
+
+untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const uint64_t *start,
+                                   const uint64_t *count, void *destination, size_t capacity) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    if (status != UNTORN_OK)
+        return status;
+    untorn_array *array = member->array;
+    unsigned rank = array->definition->rank;
+    ut_region region = {.destination = destination};
+    status =
+        ut_region_bounds(array, member->descriptor.shape, start, count, region.start, region.count);
+    if (status != UNTORN_OK)
+        return status;
+    uint64_t needed = ut_product(rank, region.count) * array->definition->dtype.itemsize;
+    if (needed > capacity || (destination == NULL && needed > 0))
+        return ut_array_fail(array, UNTORN_E_BUFFER_TOO_SMALL,
+                             "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
+    ut_c_strides(rank, array->definition->dtype.itemsize, region.count, region.strides);
+    return status_of(snapshot, member,
+                     ut_region_copy(&snapshot->hold, array, &member->descriptor, &region));
+}
+
+untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i, const uint64_t *index,
+                                    const void **memory) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    if (status != UNTORN_OK)
+        return status;
+    untorn_array *array = member->array;
+    const ut_definition *definition = array->definition;
+    if (memory == NULL || (index == NULL && definition->rank > 0))
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "snapshot_chunk: no index or no place");
+    for (unsigned axis = 0; axis < definition->rank; axis++)
+        if (index[axis] >= array->cells[axis])
+            return ut_array_fail(array, UNTORN_E_REGION,
+                                 "chunk %" PRIu64 " exceeds the %" PRIu64 " chunks on axis %u",
+                                 index[axis], array->cells[axis], axis);
+    ut_table_cursor cursor = {NULL, 0};
+    ut_place place;
+    ut_found found =
+        ut_table_lookup(snapshot->reader->segment, &member->descriptor,
+                        ut_grid_linear(definition->rank, array->cells, index), &cursor, &place);
+    const void *slot = NULL;
+    if (found == UT_FOUND && place.ref != 0) {
+        slot = ut_at(snapshot->reader->segment, ut_ref_offset(place.ref), definition->slot_bytes);
+        if (slot == NULL)
+            found = UT_DAMAGED;
+    }
+    if (!ut_hold_valid(&snapshot->hold, array->header, member->descriptor.stamp))
+        found = UT_NOT_FOUND;
+    if (found != UT_FOUND)
+        return status_of(snapshot, member, found);
+    if (slot == NULL)
+        return ut_array_fail(array, UNTORN_E_ABSENT, "chunk was never written");
+    *memory = slot;
+    return UNTORN_OK;
+}
+
+untorn_status untorn_snapshot_check(untorn_snapshot *snapshot) {
+    if (snapshot == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "no snapshot");
+    if (snapshot->invalid)
+        return overtaken(snapshot);
+    for (size_t i = 0; i < snapshot->count; i++)
+        if (!ut_hold_valid(&snapshot->hold, snapshot->members[i].array->header,
+                           snapshot->members[i].descriptor.stamp))
+            return overtaken(snapshot);
+    return UNTORN_OK;
+}

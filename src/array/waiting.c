@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The public waits: each is a condition, looked at before every sleep, and the
+ * words to sleep on.
+ *
+ * Several arrays are waited for on their own words, up to 128; more of them, any commit,
+ * and arrays that do not exist yet, on the segment's.
+ *
+ * That no writer is there is reported once it was found twice, a slice apart,
+ * so that a writer which is just taking over is not taken for dead.
+ */
+#include "array/reader.h"
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "segment/wait.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* UNTORN_OK: it came; UNTORN_E_TIMEOUT: not yet; else a failure. */
+typedef untorn_status condition(void *context);
+
+typedef struct waiting {
+    untorn_reader *reader;
+    untorn_array *const *arrays; /* whose words to sleep on; NULL: the segment's */
+    size_t count;
+    condition *condition;
+    void *context;
+    int64_t timeout;
+} waiting;
+
+static size_t load_words(const waiting *w, _Atomic uint32_t **words, uint32_t *values) {
+    if (w->arrays == NULL) {
+        words[0] = &w->reader->segment->super->published;
+        values[0] = ut_load_acquire(words[0]);
+        return 1;
+    }
+    for (size_t i = 0; i < w->count; i++) {
+        words[i] = &w->arrays[i]->header->published;
+        /* Acquire: what was committed before the word was stored is found. */
+        values[i] = ut_load_acquire(words[i]);
+    }
+    return w->count;
+}
+
+static untorn_status sleep_until(const waiting *w, ut_waiter *waiter) {
+    _Atomic uint32_t *words[UT_WAIT_WORDS];
+    uint32_t values[UT_WAIT_WORDS];
+    int64_t begin = ut_clock_monotonic(), checked = begin;
+    unsigned gone = 0;
+    bool interrupted = false;
+    for (;;) {
+        size_t count = load_words(w, words, values);
+        untorn_status status = w->condition(w->context);
+        if (status != UNTORN_E_TIMEOUT)
+            return status;
+        int64_t now = w->timeout == 0 ? begin : ut_clock_monotonic();
+        if (w->timeout >= 0 && now - begin >= w->timeout)
+            return ut_fail(UNTORN_E_TIMEOUT, "%s: nothing came within the timeout",
+                           w->reader->segment->message_name);
+        if (interrupted)
+            return ut_fail(UNTORN_E_INTERRUPTED, "%s: waiting was interrupted by a signal",
+                           w->reader->segment->message_name);
+        int64_t slice = ut_wait_slice(waiter);
+        if (now - checked >= 100000000) {
+            /* A whole slice without the condition: is anybody there to fulfil it? */
+            checked = now;
+            status = untorn_reader_check(w->reader);
+            gone = status == UNTORN_OK ? 0 : gone + 1;
+            if (gone >= 2) {
+                untorn_status late = w->condition(w->context);
+                return late == UNTORN_E_TIMEOUT
+                           ? untorn_reader_check(w->reader) == UNTORN_OK ? UNTORN_E_TIMEOUT : status
+                           : late;
+            }
+        }
+        if (gone != 0 && slice > 20000000)
+            slice = 20000000;
+        if (w->timeout >= 0 && slice > w->timeout - (now - begin))
+            slice = w->timeout - (now - begin);
+        interrupted = ut_wait_sleep(words, values, count, slice) == EINTR;
+    }
+}
+
+static untorn_status wait_for(waiting *w) {
+    /* Most waits are over before they begin. */
+    untorn_status status = w->condition(w->context);
+    if (status != UNTORN_E_TIMEOUT)
+        return status;
+    if (w->arrays != NULL && w->count > UT_WAIT_WORDS)
+        w->arrays = NULL;
+    untorn_reader *reader = w->reader;
+    uint32_t line = UT_NO_LINE;
+    if (w->timeout != 0 && reader->segment->control != NULL) {
+        pthread_mutex_lock(&reader->lock);
+        line = ut_line_take(&reader->lines);
+        pthread_mutex_unlock(&reader->lock);
+    }
+    ut_waiter waiter;
+    ut_wait_begin(&waiter, reader->segment, line, w->arrays != NULL ? 1 : 2);
+    status = sleep_until(w, &waiter);
+    ut_wait_end(&waiter);
+    if (line != UT_NO_LINE) {
+        pthread_mutex_lock(&reader->lock);
+        ut_line_give(&reader->lines, line);
+        pthread_mutex_unlock(&reader->lock);
+    }
+    return status;
+}
+
+/* --- the conditions --- */
+
+typedef struct any_above {
+    untorn_array *const *arrays;
+    const uint64_t *generations;
+    size_t count, which;
+} any_above;
+
+static untorn_status is_any_above(void *context) {
+    any_above *c = context;
+    for (size_t i = 0; i < c->count; i++) {
+        untorn_array *array = c->arrays[i];
+        /* Cheap and mostly right; what counts is the newest committed generation. */
+        if (ut_load_acquire(&array->header->generation) <= c->generations[i])
+            continue;
+        untorn_result result;
+        untorn_status status = untorn_peek(array, &result);
+        if (status != UNTORN_OK)
+            return status;
+        if (result.generation > c->generations[i]) {
+            c->which = i;
+            return UNTORN_OK;
+        }
+    }
+    return UNTORN_E_TIMEOUT;
+}
+
+untorn_status untorn_wait_any(untorn_array *const *arrays, const uint64_t *generations,
+                              size_t count, int64_t timeout, size_t *which) {
+    if (arrays == NULL || generations == NULL || count == 0)
+        return ut_fail(UNTORN_E_ARGUMENT, "wait_any: no arrays or generations");
+    for (size_t i = 0; i < count; i++) {
+        untorn_status status = ut_array_resolve(arrays[i]);
+        if (status == UNTORN_OK && arrays[i]->reader != arrays[0]->reader)
+            status = ut_array_fail(arrays[i], UNTORN_E_ARGUMENT, "belongs to another reader");
+        if (status != UNTORN_OK)
+            return status;
+    }
+    any_above c = {arrays, generations, count, 0};
+    waiting w = {arrays[0]->reader, arrays, count, is_any_above, &c, timeout};
+    untorn_status status = wait_for(&w);
+    if (status == UNTORN_OK && which != NULL)
+        *which = c.which;
+    return status;
+}
+
+untorn_status untorn_wait(untorn_array *array, uint64_t generation, int64_t timeout) {
+    return untorn_wait_any(&array, &generation, 1, timeout, NULL);
+}
+
+typedef struct commit_at_least {
+    untorn_reader *reader;
+    uint64_t commit;
+} commit_at_least;
+
+static untorn_status is_commit_there(void *context) {
+    const commit_at_least *c = context;
+    return untorn_reader_commit(c->reader) >= c->commit ? UNTORN_OK : UNTORN_E_TIMEOUT;
+}
+
+untorn_status untorn_wait_commit(untorn_reader *reader, uint64_t commit, int64_t timeout) {
+    if (reader == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "wait_commit: no reader");
+    commit_at_least c = {reader, commit};
+    waiting w = {reader, NULL, 0, is_commit_there, &c, timeout};
+    return wait_for(&w);
+}
+
+typedef struct length_at_least {
+    untorn_array *array;
+    unsigned axis;
+    uint64_t length;
+} length_at_least;
+
+static untorn_status is_long_enough(void *context) {
+    const length_at_least *c = context;
+    untorn_result result;
+    untorn_status status = untorn_peek(c->array, &result);
+    if (status != UNTORN_OK)
+        return status;
+    return result.shape[c->axis] >= c->length ? UNTORN_OK : UNTORN_E_TIMEOUT;
+}
+
+untorn_status untorn_wait_length(untorn_array *array, unsigned axis, uint64_t length,
+                                 int64_t timeout) {
+    untorn_status status = ut_array_resolve(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (axis >= array->definition->rank)
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "has no axis %u", axis);
+    length_at_least c = {array, axis, length};
+    waiting w = {array->reader, &array, 1, is_long_enough, &c, timeout};
+    return wait_for(&w);
+}
+
+typedef struct name_exists {
+    untorn_reader *reader;
+    const char *name;
+    untorn_array *array;
+} name_exists;
+
+static untorn_status does_name_exist(void *context) {
+    name_exists *c = context;
+    untorn_status status = untorn_array_open(c->reader, c->name, &c->array);
+    return status == UNTORN_E_NO_ARRAY ? UNTORN_E_TIMEOUT : status;
+}
+
+untorn_status untorn_wait_array(untorn_reader *reader, const char *name, int64_t timeout,
+                                untorn_array **array) {
+    if (reader == NULL || name == NULL || array == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "wait_array: no reader, name or place for the handle");
+    name_exists c = {reader, name, NULL};
+    waiting w = {reader, NULL, 0, does_name_exist, &c, timeout};
+    untorn_status status = wait_for(&w);
+    if (status == UNTORN_OK)
+        *array = c.array;
+    return status;
+}

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Changing arrays: write a region, append, resize, set attributes, and fill
+ * chunks directly.
+ */
+#include "array/writer.h"
+
+#include "array/box.h"
+#include "array/grid.h"
+#include "array/json.h"
+#include "base/hash.h"
+#include "base/racy_copy.h"
+#include "base/status.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static untorn_status usable(const untorn_writer_array *array) {
+    if (array == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "no array");
+    return ut_writer_usable(array->writer);
+}
+
+/* --- regions --- */
+
+static untorn_status check_region(const untorn_writer_array *array, const uint64_t *start,
+                                  const uint64_t *count, uint64_t *from, uint64_t *n) {
+    unsigned rank = array->definition->rank;
+    for (unsigned axis = 0; axis < rank; axis++) {
+        from[axis] = start != NULL ? start[axis] : 0;
+        uint64_t length = array->shape[axis];
+        bool to_end = count == NULL || count[axis] == UNTORN_TO_END;
+        if (from[axis] > length)
+            return ut_writer_fail(array, UNTORN_E_REGION,
+                                  "region start %" PRIu64 " exceeds shape %" PRIu64 " on axis %u",
+                                  from[axis], length, axis);
+        n[axis] = to_end ? length - from[axis] : count[axis];
+        if (n[axis] > length - from[axis])
+            return ut_writer_fail(array, UNTORN_E_REGION,
+                                  "region %" PRIu64 ":%" PRIu64 " exceeds shape %" PRIu64
+                                  " on axis %u",
+                                  from[axis], from[axis] + n[axis], length, axis);
+    }
+    return UNTORN_OK;
+}
+
+/* Whether the tile covers all that the array's shape shows of the chunk. */
+static bool covers_visible(const untorn_writer_array *array, const ut_tile *tile) {
+    const ut_definition *definition = array->definition;
+    for (unsigned axis = 0; axis < definition->rank; axis++) {
+        uint64_t chunk = definition->chunks[axis];
+        uint64_t left = array->shape[axis] - tile->index[axis] * chunk;
+        if (tile->in_chunk[axis] != 0 || tile->count[axis] != (left < chunk ? left : chunk))
+            return false;
+    }
+    return true;
+}
+
+/* Whether nothing that was ever published of the committed chunk lies in the tile. */
+static bool beyond_published(const untorn_writer_array *array, const ut_view *view,
+                             const ut_tile *tile) {
+    if (view->flags & UT_REF_SEALED)
+        return false;
+    const ut_definition *definition = array->definition;
+    const uint64_t *published = array->object->now.shape;
+    for (unsigned axis = 0; axis < definition->rank; axis++)
+        if (tile->index[axis] * definition->chunks[axis] + tile->in_chunk[axis] >= published[axis])
+            return true;
+    return false;
+}
+
+static untorn_status write_tile(untorn_writer_array *array, const ut_tile *tile,
+                                const int64_t *chunk_strides, const int64_t *source_strides,
+                                const unsigned char *source) {
+    ut_view view;
+    untorn_status status = ut_chunk_view(array, tile->cell, &view);
+    if (status != UNTORN_OK)
+        return status;
+    unsigned char *memory;
+    if (view.offset != 0 && view.version == 0) {
+        memory = array->writer->segment.base + view.offset;
+    } else if (view.offset != 0 && beyond_published(array, &view, tile)) {
+        memory = array->writer->segment.base + view.offset;
+        array->object->data_changed = true;
+    } else {
+        status =
+            ut_chunk_own(array, tile->cell, tile->index, !covers_visible(array, tile), &memory);
+        if (status != UNTORN_OK)
+            return status;
+    }
+    unsigned rank = array->definition->rank;
+    for (unsigned axis = 0; axis < rank; axis++) {
+        memory += (int64_t)tile->in_chunk[axis] * chunk_strides[axis];
+        source += (int64_t)tile->in_region[axis] * source_strides[axis];
+    }
+    ut_box_copy(rank, array->definition->dtype.itemsize, tile->count, memory, chunk_strides, source,
+                source_strides);
+    return UNTORN_OK;
+}
+
+static untorn_status write_region(untorn_writer_array *array, const uint64_t *start,
+                                  const uint64_t *count, const int64_t *strides,
+                                  const void *source) {
+    const ut_definition *definition = array->definition;
+    unsigned rank = definition->rank;
+    int64_t own[UNTORN_MAX_RANK], chunk_strides[UNTORN_MAX_RANK];
+    if (strides == NULL) {
+        ut_c_strides(rank, definition->dtype.itemsize, count, own);
+        strides = own;
+    }
+    ut_c_strides(rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
+    ut_tiles tiles;
+    ut_tile tile;
+    ut_tiles_begin(&tiles, rank, array->cells, definition->chunks, start, count);
+    while (ut_tiles_next(&tiles, &tile)) {
+        untorn_status status = write_tile(array, &tile, chunk_strides, strides, source);
+        if (status != UNTORN_OK)
+            return status;
+    }
+    return UNTORN_OK;
+}
+
+untorn_status untorn_write(untorn_writer_array *array, const uint64_t *start, const uint64_t *count,
+                           const int64_t *strides, const void *source) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
+    status = check_region(array, start, count, from, n);
+    if (status != UNTORN_OK)
+        return status;
+    if (source == NULL && ut_product(array->definition->rank, n) != 0)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "write: no source");
+    ut_writer_touch(array);
+    return write_region(array, from, n, strides, source);
+}
+
+/* --- shape --- */
+
+static untorn_status check_shape(const untorn_writer_array *array, const uint64_t *shape) {
+    const ut_definition *definition = array->definition;
+    if (ut_grid_valid(definition->rank, shape, definition->chunks, definition->dtype.itemsize))
+        return UNTORN_OK;
+    return ut_writer_fail(array, UNTORN_E_SHAPE, "the new shape is too large");
+}
+
+static untorn_status check_not_filling(const untorn_writer_array *array) {
+    for (size_t i = 0; i < array->writer->filling_count; i++)
+        if (array->writer->filling[i].array == array)
+            return ut_writer_fail(array, UNTORN_E_STATE, "a chunk is still being filled");
+    return UNTORN_OK;
+}
+
+untorn_status untorn_append(untorn_writer_array *array, unsigned axis, uint64_t count,
+                            const int64_t *strides, const void *source) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    unsigned rank = array->definition->rank;
+    if (axis >= rank)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "append: no axis %u among %u", axis, rank);
+    if (count == 0)
+        return UNTORN_OK;
+    uint64_t before[UNTORN_MAX_RANK], after[UNTORN_MAX_RANK];
+    uint64_t start[UNTORN_MAX_RANK], extent[UNTORN_MAX_RANK];
+    for (unsigned i = 0; i < rank; i++) {
+        before[i] = after[i] = extent[i] = array->shape[i];
+        start[i] = 0;
+    }
+    start[axis] = before[axis];
+    extent[axis] = count;
+    if (count > UINT64_MAX - before[axis])
+        return ut_writer_fail(array, UNTORN_E_SHAPE, "append: the length of axis %u overflows",
+                              axis);
+    after[axis] += count;
+    status = check_shape(array, after);
+    if (status == UNTORN_OK)
+        status = check_not_filling(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (source == NULL && ut_product(rank, extent) != 0)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "append: no source");
+    ut_writer_touch(array);
+    /* What becomes visible is exactly what is written next: no need to fill it first. */
+    status = ut_chunks_reshape(array, after, false);
+    if (status == UNTORN_OK)
+        status = write_region(array, start, extent, strides, source);
+    if (status != UNTORN_OK) {
+        char message[512];
+        snprintf(message, sizeof message, "%s", untorn_message());
+        ut_chunks_reshape(array, before, false);
+        return ut_fail(status, "%s", message);
+    }
+    return UNTORN_OK;
+}
+
+untorn_status untorn_resize(untorn_writer_array *array, const uint64_t *shape) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (shape == NULL && array->definition->rank > 0)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "resize: no shape");
+    status = check_shape(array, shape);
+    if (status == UNTORN_OK)
+        status = check_not_filling(array);
+    if (status != UNTORN_OK)
+        return status;
+    ut_writer_touch(array);
+    return ut_chunks_reshape(array, shape, true);
+}
+
+untorn_status untorn_writer_array_shape(const untorn_writer_array *array, unsigned *rank,
+                                        uint64_t *shape) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (rank != NULL)
+        *rank = array->definition->rank;
+    if (shape != NULL)
+        memcpy(shape, array->shape, array->definition->rank * sizeof *shape);
+    return UNTORN_OK;
+}
+
+/* --- attributes --- */
+
+untorn_status untorn_set_attributes(untorn_writer_array *array, const char *json) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (json != NULL && (status = ut_json_check_object(json)) != UNTORN_OK) {
+        char reason[256];
+        snprintf(reason, sizeof reason, "%s", untorn_message());
+        return ut_writer_fail(array, status, "%s", reason);
+    }
+    ut_writer_touch(array);
+    ut_object *object = array->object;
+    ut_publisher *publisher = &array->writer->publisher;
+    uint64_t offset = 0, bytes = 0;
+    if (json != NULL) {
+        ut_text head = {.length = strlen(json)};
+        head.check = ut_hash(json, head.length);
+        bytes = sizeof head + head.length;
+        status = ut_space_take(publisher, object, bytes, &offset);
+        if (status != UNTORN_OK)
+            return status;
+        ut_racy_copy(array->writer->segment.base + offset, &head, sizeof head);
+        ut_racy_copy(array->writer->segment.base + offset + sizeof head, json, head.length);
+    }
+    if (!array->attributes_changed && object->now.attributes_ref != 0 &&
+        !ut_object_is_free(object)) {
+        uint64_t old = ut_ref_offset(object->now.attributes_ref);
+        ut_item item = {.offset = old,
+                        .bytes = ut_slot_bytes(&array->writer->segment, 0, old),
+                        .born = object->now.attributes_version};
+        status = ut_items_push(&object->dropped, item);
+        if (status != UNTORN_OK) {
+            if (offset != 0)
+                ut_space_give(publisher, offset, bytes);
+            return status;
+        }
+    }
+    if (array->attributes != 0)
+        ut_space_give(publisher, array->attributes, array->attributes_bytes);
+    array->attributes = offset;
+    array->attributes_bytes = bytes;
+    array->attributes_changed = true;
+    return UNTORN_OK;
+}
+
+/* --- filling chunks directly --- */
+
+static untorn_status chunk_number(const untorn_writer_array *array, const uint64_t *index,
+                                  uint64_t *number) {
+    unsigned rank = array->definition->rank;
+    if (index == NULL && rank > 0)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "no chunk index");
+    for (unsigned axis = 0; axis < rank; axis++)
+        if (index[axis] >= array->cells[axis])
+            return ut_writer_fail(array, UNTORN_E_REGION,
+                                  "chunk %" PRIu64 " exceeds the %" PRIu64 " chunks on axis %u",
+                                  index[axis], array->cells[axis], axis);
+    *number = ut_grid_linear(rank, array->cells, index);
+    return UNTORN_OK;
+}
+
+static struct ut_filling *find_filling(untorn_writer *writer, const untorn_writer_array *array,
+                                       uint64_t number) {
+    for (size_t i = 0; i < writer->filling_count; i++)
+        if (writer->filling[i].array == array && writer->filling[i].number == number)
+            return &writer->filling[i];
+    return NULL;
+}
+
+static untorn_status begin_filling(untorn_writer_array *array, uint64_t number,
+                                   const uint64_t *index, bool keep, void **memory) {
+    untorn_writer *writer = array->writer;
+    if (find_filling(writer, array, number) != NULL)
+        return ut_writer_fail(array, UNTORN_E_STATE, "chunk %" PRIu64 " is already being filled",
+                              number);
+    if (writer->filling_count == writer->filling_capacity) {
+        size_t capacity = writer->filling_capacity != 0 ? writer->filling_capacity * 2 : 16;
+        struct ut_filling *list = realloc(writer->filling, capacity * sizeof *list);
+        if (list == NULL)
+            return ut_writer_fail(array, UNTORN_E_NO_MEMORY, "out of memory");
+        writer->filling = list;
+        writer->filling_capacity = capacity;
+    }
+    ut_writer_touch(array);
+    unsigned char *slot;
+    untorn_status status = ut_chunk_own(array, number, index, keep, &slot);
+    if (status != UNTORN_OK)
+        return status;
+    writer->filling[writer->filling_count++] = (struct ut_filling){array, number};
+    *memory = slot;
+    return UNTORN_OK;
+}
+
+untorn_status untorn_chunk_begin(untorn_writer_array *array, const uint64_t *index, unsigned flags,
+                                 void **memory) {
+    untorn_status status = usable(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (memory == NULL || (flags & ~UNTORN_CHUNK_KEEP) != 0)
+        return ut_writer_fail(array, UNTORN_E_ARGUMENT, "chunk_begin: bad flags or no memory");
+    uint64_t number;
+    status = chunk_number(array, index, &number);
+    if (status != UNTORN_OK)
+        return status;
+    pthread_mutex_lock(&array->writer->filling_lock);
+    status = begin_filling(array, number, index, (flags & UNTORN_CHUNK_KEEP) != 0, memory);
+    pthread_mutex_unlock(&array->writer->filling_lock);
+    /* The window may have been raised for this slot by another thread: its raise is before our
+     * first byte for every reader, through the lock and this. */
+    ut_fence_release();
+    ut_store_fence();
+    return status;
+}
+
+untorn_status untorn_chunk_done(untorn_writer_array *array, const uint64_t *index) {
+    untorn_status status = usable(array);
+    uint64_t number = 0;
+    if (status == UNTORN_OK)
+        status = chunk_number(array, index, &number);
+    if (status != UNTORN_OK)
+        return status;
+    /* Whatever streaming stores this thread made are out before the commit can be. */
+    ut_store_fence();
+    untorn_writer *writer = array->writer;
+    pthread_mutex_lock(&writer->filling_lock);
+    struct ut_filling *filling = find_filling(writer, array, number);
+    if (filling != NULL)
+        *filling = writer->filling[--writer->filling_count];
+    pthread_mutex_unlock(&writer->filling_lock);
+    if (filling == NULL)
+        return ut_writer_fail(array, UNTORN_E_STATE, "chunk %" PRIu64 " is not being filled",
+                              number);
+    return UNTORN_OK;
+}

@@ -42,8 +42,10 @@ untorn_status ut_chunk_view(untorn_writer_array *array, uint64_t number, ut_view
     *view = (ut_view){0, 0, 0};
     if (number >= object->keep)
         return UNTORN_OK;
-    ut_place place;
-    untorn_status status = ut_table_get(&array->writer->publisher, object, number, &place);
+    ut_place place = {object->now.root_ref, object->now.root_version};
+    untorn_status status = UNTORN_OK;
+    if (ut_kind_depth(object->now.kind) != 0)
+        status = ut_table_get(&array->writer->publisher, object, number, &place);
     if (status == UNTORN_OK && place.ref != 0)
         *view = (ut_view){ut_ref_offset(place.ref), place.ref & UT_REF_FLAGS, place.version};
     return status;

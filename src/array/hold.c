@@ -32,12 +32,7 @@ static bool pin_holds(ut_segment *segment, ut_pin *pin, uint64_t commit) {
 }
 
 bool ut_hold_valid(ut_hold *hold, const ut_header *header, uint64_t generation) {
-    /* Pairs with the writer's fence between raising oldest (or ending an ack) and reusing: if
-     * anything read so far had been reused, the raise is seen here.  Without it the looks below
-     * could be done before the copy that they vouch for. */
-    if (!UT_SEEDED(116))
-        ut_fence_acquire();
-    if (ut_load_relaxed(&header->oldest) <= generation || UT_SEEDED(117))
+    if (ut_window_holds(header, generation))
         return true;
     return hold->commit != 0 && (pin_holds(hold->segment, &hold->own, hold->commit) ||
                                  pin_holds(hold->segment, &hold->joined, hold->commit));

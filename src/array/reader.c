@@ -356,7 +356,7 @@ untorn_status ut_array_resolve(untorn_array *array) {
     array->index = index;
     array->header = header;
     array->cached.stamp = 0;
-    array->checked = 0;
+    array->checked = array->single_stamp = 0;
     array->serial = reader->serial;
     describe(array);
     return UNTORN_OK;

@@ -104,8 +104,10 @@ struct untorn_array {
     ut_descriptor cached;            /* the last that was seen; keyed by its own stamp */
     uint64_t checked;                /* stamp of the descriptor found to fit the definition */
     uint64_t cells[UNTORN_MAX_RANK]; /* of its grid */
-    uint64_t waited;                 /* generation after which untorn_wait() was last asked */
-    ut_kept *kept;                   /* scratch */
+    const void *single;              /* the slot of an array that is one chunk, or NULL */
+    uint64_t single_stamp;           /* the generation for which it is */
+    size_t single_bytes;
+    ut_kept *kept; /* scratch */
     size_t kept_capacity;
     ut_definition **former; /* definitions of earlier attachments: info may point there */
     size_t former_count;

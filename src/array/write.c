@@ -122,11 +122,32 @@ static untorn_status write_region(untorn_writer_array *array, const uint64_t *st
     return UNTORN_OK;
 }
 
+/* Whether the array is exactly one chunk. */
+static bool is_one_chunk(const untorn_writer_array *array) {
+    const ut_definition *definition = array->definition;
+    for (unsigned axis = 0; axis < definition->rank; axis++)
+        if (array->shape[axis] != definition->chunks[axis])
+            return false;
+    return true;
+}
+
+static untorn_status write_one_chunk(untorn_writer_array *array, const void *source) {
+    static const uint64_t index[UNTORN_MAX_RANK];
+    unsigned char *memory;
+    ut_writer_touch(array);
+    untorn_status status = ut_chunk_own(array, 0, index, false, &memory);
+    if (status == UNTORN_OK)
+        ut_racy_copy(memory, source, array->definition->slot_bytes);
+    return status;
+}
+
 untorn_status untorn_write(untorn_writer_array *array, const uint64_t *start, const uint64_t *count,
                            const int64_t *strides, const void *source) {
     untorn_status status = usable(array);
     if (status != UNTORN_OK)
         return status;
+    if (start == NULL && count == NULL && strides == NULL && source != NULL && is_one_chunk(array))
+        return write_one_chunk(array, source);
     uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
     status = check_region(array, start, count, from, n);
     if (status != UNTORN_OK)

@@ -93,17 +93,14 @@ ut_found ut_descriptor_of_generation(ut_segment *segment, ut_header *header, uin
     return found;
 }
 
-ut_found ut_descriptor_newest(ut_segment *segment, ut_header *header, ut_descriptor *cached) {
-    /* Acquire: the descriptor and all it leads to were written before. */
-    uint64_t generation = ut_load_acquire(&header->generation);
-    if (generation == cached->stamp && generation != 0)
-        return UT_FOUND;
-    ut_found found = UT_NOT_FOUND;
+/* The newest committed descriptor at or below `generation`. */
+static ut_found newest_below(ut_segment *segment, ut_header *header, uint64_t generation,
+                             ut_descriptor *cached) {
     for (unsigned step = 0; step < UT_RING_LARGE && generation != 0; step++, generation--) {
         ut_descriptor descriptor;
         if (generation == cached->stamp)
             return UT_FOUND;
-        found = ut_descriptor_of_generation(segment, header, generation, &descriptor);
+        ut_found found = ut_descriptor_of_generation(segment, header, generation, &descriptor);
         if (found != UT_FOUND)
             return found;
         /* Published but not committed yet, or never if the writer died in between: as if it
@@ -114,6 +111,22 @@ ut_found ut_descriptor_newest(ut_segment *segment, ut_header *header, ut_descrip
         return UT_FOUND;
     }
     return UT_NOT_FOUND;
+}
+
+/* How often a reader that was away while the whole ring went by begins again; nothing was
+ * copied yet, so that is not worth an attempt. */
+#define RING_LAPS 4u
+
+ut_found ut_descriptor_newest(ut_segment *segment, ut_header *header, ut_descriptor *cached) {
+    ut_found found = UT_NOT_FOUND;
+    for (unsigned lap = 0; lap < RING_LAPS && found == UT_NOT_FOUND; lap++) {
+        /* Acquire: the descriptor and all it leads to were written before. */
+        uint64_t generation = ut_load_acquire(&header->generation);
+        if (generation == cached->stamp && generation != 0)
+            return UT_FOUND;
+        found = newest_below(segment, header, generation, cached);
+    }
+    return found;
 }
 
 static ut_found find_retained(ut_segment *segment, ut_header *header, uint64_t commit, uint64_t top,

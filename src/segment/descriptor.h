@@ -26,6 +26,8 @@
 
 #include "segment/segment.h"
 
+#include "base/test_hooks.h"
+
 typedef enum ut_found {
     UT_FOUND,
     UT_NOT_FOUND, /* overtaken, or never there */
@@ -56,5 +58,16 @@ ut_found ut_descriptor_at(ut_segment *segment, ut_header *header, uint64_t commi
 
 /* The ring's slots and how many they are, or NULL. */
 ut_descriptor_slot *ut_descriptor_ring(ut_segment *segment, ut_header *header, uint64_t *entries);
+
+/* Whether nothing that this generation reaches had been reused when the caller's reads before
+ * this were made. */
+static inline bool ut_window_holds(const ut_header *header, uint64_t generation) {
+    /* Pairs with the writer's fence between raising oldest (or ending an ack) and reusing: if
+     * anything read so far had been reused, the raise is seen here.  Without it the look below
+     * could be done before the copy that it vouches for. */
+    if (!UT_SEEDED(116))
+        ut_fence_acquire();
+    return ut_load_relaxed(&header->oldest) <= generation || UT_SEEDED(117);
+}
 
 #endif

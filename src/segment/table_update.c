@@ -180,6 +180,12 @@ static untorn_status update_table(update *u) {
         object->keep = 0;
     }
     u->visible = object->keep;
+    if (depth == 0 && object->keep == object->now.cells && object->next.cells <= 1) {
+        /* One chunk before and after: its cell is all there is. */
+        object->root = object->changes.count != 0 ? place_of(u, object->changes.list) : root;
+        object->root_depth = 0;
+        return UNTORN_OK;
+    }
     if (object->keep < object->now.cells) {
         if (!UT_SEEDED(108))
             status = cut(u, &root, depth, 0, object->keep);

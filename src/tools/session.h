@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Becoming a segment's writer with the options that several commands share, and what array to
+ * define if it is not there.
+ */
+#ifndef UT_SESSION_H
+#define UT_SESSION_H
+
+#include "tools/element.h"
+#include "tools/options.h"
+#include "untorn.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Rows of an option table, for a segment that is created and for the array that is defined. */
+#define UT_SEGMENT_OPTIONS                                                                         \
+    {"size", 0, "SIZE", "bytes a created segment may grow to, such as 256M or 1G"},                \
+        {"versions", 0, "N", "versions kept of what is rewritten, 2 to 64 (default 4)"},           \
+        {"mode", 0, "MODE", "permissions of a created segment's data (default 0640)"},             \
+        {"control-mode", 0, "MODE", "permissions of its control file (default 0600)"},             \
+        {"lease", 0, "TIME", "age from which pins may be revoked (default 10s)"},                  \
+        {"store", 0, "DIR", "not supported by this build"}, {                                      \
+        "flush-interval", 0, "TIME", "not supported by this build"                                 \
+    }
+
+#define UT_ARRAY_OPTIONS                                                                           \
+    {"chunks", 0, "SHAPE", "chunk shape, such as 100,100 (default: about 1 MiB)"},                 \
+        {"codec", 0, "NAME", "in the store: lz4 (default) or none"},                               \
+        {"fill", 0, "VALUE", "fill value: a number, nan, true, 1+2j, text (S), hex digits (V)"},   \
+        {"dims", 0, "NAMES", "dimension names, such as t,x; empty: no name"}, {                    \
+        "attrs", 0, "JSON", "attributes, a JSON object"                                            \
+    }
+
+/* Open the writer: create the segment or adopt it, unless `flags` (UNTORN_CREATE_ONLY, ...) says
+ * otherwise.  0, or an exit status; it has been said. */
+int ut_cli_session_open(const struct ut_arguments *arguments, const char *segment, unsigned flags,
+                        untorn_writer **writer);
+
+struct ut_array_plan {
+    const char *segment;
+    const char *name;
+    untorn_definition definition; /* points into this structure */
+    bool grows;                   /* to be set: the default chunks are for a growing first axis */
+    struct ut_element_type type;
+    uint64_t shape[UNTORN_MAX_RANK];
+    uint64_t chunks[UNTORN_MAX_RANK];
+    const char *dimension_names[UNTORN_MAX_RANK];
+    char *dimension_text;
+    void *fill;
+};
+
+/* From the options and the data's type and shape.  0, or an exit status; it has been said.  Free
+ * in either case. */
+int ut_cli_array_plan_make(const struct ut_arguments *arguments, const char *segment,
+                           const char *name, const struct ut_element_type *type, unsigned rank,
+                           const uint64_t *shape, struct ut_array_plan *plan);
+void ut_cli_array_plan_free(struct ut_array_plan *plan);
+
+/* Open the array if it exists as planned, whatever its length; define it if it does not exist.
+ * With `replace`, what is there is deleted first.  *existed (may be NULL) tells which.
+ * 0, or an exit status; it has been said. */
+int ut_cli_array_plan_apply(const struct ut_array_plan *plan, untorn_writer *writer, bool replace,
+                            untorn_writer_array **array, bool *existed);
+
+/* "3,4", for messages. */
+const char *ut_cli_shape_text(unsigned rank, const uint64_t *shape, char *text, size_t size);
+
+#endif

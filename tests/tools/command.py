@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the command share: running it, and one segment that is removed at the end.
+
+The segment's name is in the environment (SEGMENT), made unique by the shell script that starts the
+test, which also removes the segment should this program die."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+UNTORN = os.path.join(os.environ["BUILD"], "untorn")
+SEGMENT = os.environ["SEGMENT"]
+checks = 0
+
+
+def run(*arguments, data=b"", status=0, **options):
+    """Run untorn with `data` on standard input; the exit status must be `status`."""
+    done = subprocess.run([UNTORN, *map(str, arguments)], input=data, capture_output=True,
+                          timeout=120, **options)
+    if done.returncode != status:
+        fail(f"untorn {' '.join(map(str, arguments))}: exit status {done.returncode}, not {status}:"
+             f" {done.stderr.decode(errors='replace')}")
+    if status:
+        check(done.stderr.startswith(b"untorn: "), f"message: {done.stderr!r}")
+    return done
+
+
+def start(*arguments):
+    """Start untorn with pipes.  Shells start background jobs with SIGINT ignored; undo that."""
+    def heed_interrupts():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([UNTORN, *map(str, arguments)], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=heed_interrupts)
+
+
+def fail(message):
+    print(f"FAILED: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def check(condition, message):
+    global checks
+    checks += 1
+    if not condition:
+        fail(message)
+
+
+def image(array, version=None):
+    """The array as an .npy image."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asanyarray(array), version=version, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def put(name, array, *arguments, version=None, **options):
+    return run("put", SEGMENT, name, "-", *arguments, data=image(array, version), **options)
+
+
+def get(name, *arguments):
+    return np.load(io.BytesIO(run("get", SEGMENT, name, *arguments).stdout))
+
+
+def same(got, wanted, message):
+    wanted = np.asarray(wanted)
+    little = wanted.dtype.newbyteorder("<")
+    check(got.dtype == little, f"{message}: data type {got.dtype}, not {little}")
+    check(got.shape == wanted.shape, f"{message}: shape {got.shape}, not {wanted.shape}")
+    # Bytes, not values: NaNs and the padding of strings count.
+    check(got.tobytes() == wanted.astype(little).tobytes(), f"{message}: other content")
+
+
+def eventually(condition, message, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            fail(f"not within {seconds} s: {message}")
+        time.sleep(0.01)
+
+
+def remove_segment():
+    subprocess.run([UNTORN, "rm", SEGMENT], capture_output=True)
+
+
+def done():
+    remove_segment()
+    print(f"{checks} checks passed")

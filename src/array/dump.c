@@ -79,7 +79,8 @@ untorn_status untorn_segment_dump(const char *name, const char *path) {
     status = write_segment(&segment, fd, fresh);
     if (ut_files->close(fd) != 0 && status == UNTORN_OK)
         status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "cannot write %s", fresh);
-    if (status == UNTORN_OK && ut_files->rename(fresh, path) != 0)
+    if (status == UNTORN_OK &&
+        ut_files->renameat2(AT_FDCWD, fresh, AT_FDCWD, path, RENAME_NOREPLACE) != 0)
         status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "cannot rename %s to %s", fresh, path);
     if (status != UNTORN_OK)
         ut_files->unlink(fresh);

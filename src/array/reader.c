@@ -25,7 +25,8 @@ untorn_status ut_array_fail(const untorn_array *array, untorn_status status, con
     va_start(arguments, format);
     vsnprintf(reason, sizeof reason, format, arguments);
     va_end(arguments);
-    return ut_fail(status, "%s: %s", array->message, reason);
+    return ut_fail(status, "%s: array \"%.1023s\": %s", array->reader->segment->message_name,
+                   array->definition->name, reason);
 }
 
 /* --- attaching --- */
@@ -228,11 +229,6 @@ void untorn_listing_free(untorn_listing *listing) {
 
 /* --- array handles --- */
 
-static void describe(untorn_array *array) {
-    snprintf(array->message, sizeof array->message, "%s: array \"%.1000s\"",
-             array->reader->segment->message_name, array->definition->name);
-}
-
 untorn_status ut_array_make(untorn_reader *reader, uint32_t index, ut_definition *definition,
                             untorn_array **out) {
     untorn_array *array = calloc(1, sizeof *array);
@@ -249,7 +245,6 @@ untorn_status ut_array_make(untorn_reader *reader, uint32_t index, ut_definition
     array->index = index;
     array->definition = definition;
     ut_definition_hold(definition);
-    describe(array);
     *out = array;
     return UNTORN_OK;
 }
@@ -358,7 +353,6 @@ untorn_status ut_array_resolve(untorn_array *array) {
     array->cached.stamp = 0;
     array->checked = array->single_stamp = 0;
     array->serial = reader->serial;
-    describe(array);
     return UNTORN_OK;
 }
 

@@ -80,8 +80,9 @@ struct untorn_reader {
     ut_segment *segment;
     unsigned attempts; /* optimistic ones */
     unsigned flags;
-    unsigned serial;      /* counts attachments */
-    pthread_mutex_t lock; /* lines, catalogue, lists of handles */
+    unsigned serial;            /* counts attachments */
+    _Atomic int64_t gone_since; /* monotonic ns when first no writer was found; 0: there was one */
+    pthread_mutex_t lock;       /* lines, catalogue, lists of handles */
     ut_reader_lines lines;
     ut_catalogue catalogue;
     struct untorn_array *arrays;
@@ -112,7 +113,6 @@ struct untorn_array {
     ut_definition **former; /* definitions of earlier attachments: info may point there */
     size_t former_count;
     struct untorn_array *previous, *next;
-    char message[UNTORN_MAX_NAME + 256]; /* `segment "s": array "a"` */
 };
 
 /* Find the array again if the reader was attached anew. */
@@ -120,7 +120,7 @@ untorn_status ut_array_resolve(untorn_array *array);
 untorn_status ut_array_make(untorn_reader *reader, uint32_t index, ut_definition *definition,
                             untorn_array **out);
 void ut_array_free(untorn_array *array);
-/* `message: reason`. */
+/* Set the message to `segment "s": array "a": ` and the reason; returns `status`. */
 untorn_status ut_array_fail(const untorn_array *array, untorn_status status, const char *format,
                             ...) __attribute__((format(printf, 3, 4)));
 

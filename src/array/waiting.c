@@ -6,8 +6,8 @@
  * Several arrays are waited for on their own words, up to 128; more of them, any commit,
  * and arrays that do not exist yet, on the segment's.
  *
- * That no writer is there is reported once it was found twice, a slice apart,
- * so that a writer which is just taking over is not taken for dead.
+ * That no writer is there is reported once it was found twice, 20 ms apart, so
+ * that a writer which is just taking over is not taken for dead.
  */
 #include "array/reader.h"
 
@@ -18,6 +18,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CHECK_NS 80000000   /* between looks whether a writer is there */
+#define CERTAIN_NS 20000000 /* for how long it must not have been */
 
 /* UNTORN_OK: it came; UNTORN_E_TIMEOUT: not yet; else a failure. */
 typedef untorn_status condition(void *context);
@@ -45,11 +48,20 @@ static size_t load_words(const waiting *w, _Atomic uint32_t **words, uint32_t *v
     return w->count;
 }
 
+/* UNTORN_OK while a writer may be there; else what became of it, once that is certain.  What
+ * was seen is kept over calls, so that short waits in a row learn of it, too. */
+static untorn_status check_writer(untorn_reader *reader, int64_t now) {
+    untorn_status status = untorn_reader_check(reader);
+    int64_t since = ut_load_relaxed(&reader->gone_since);
+    if (status == UNTORN_OK || since == 0)
+        ut_store_relaxed(&reader->gone_since, status == UNTORN_OK ? 0 : now);
+    return since != 0 && now - since >= CERTAIN_NS ? status : UNTORN_OK;
+}
+
 static untorn_status sleep_until(const waiting *w, ut_waiter *waiter) {
     _Atomic uint32_t *words[UT_WAIT_WORDS];
     uint32_t values[UT_WAIT_WORDS];
     int64_t begin = ut_clock_monotonic(), checked = begin;
-    unsigned gone = 0;
     bool interrupted = false;
     for (;;) {
         size_t count = load_words(w, words, values);
@@ -57,27 +69,32 @@ static untorn_status sleep_until(const waiting *w, ut_waiter *waiter) {
         if (status != UNTORN_E_TIMEOUT)
             return status;
         int64_t now = w->timeout == 0 ? begin : ut_clock_monotonic();
-        if (w->timeout >= 0 && now - begin >= w->timeout)
+        bool over = w->timeout >= 0 && now - begin >= w->timeout;
+        bool suspicious = ut_load_relaxed(&w->reader->gone_since) != 0;
+        if ((over && w->timeout > 0) || now - checked >= (suspicious ? CERTAIN_NS : CHECK_NS)) {
+            checked = now;
+            status = check_writer(w->reader, now);
+            if (status != UNTORN_OK) {
+                /* It may have committed as its last act. */
+                untorn_status late = w->condition(w->context);
+                if (late == UNTORN_E_TIMEOUT)
+                    late = untorn_reader_check(w->reader);
+                if (late != UNTORN_OK)
+                    return late;
+                continue; /* it came, or a next writer did */
+            }
+        }
+        if (over)
             return ut_fail(UNTORN_E_TIMEOUT, "%s: nothing came within the timeout",
                            w->reader->segment->message_name);
         if (interrupted)
             return ut_fail(UNTORN_E_INTERRUPTED, "%s: waiting was interrupted by a signal",
                            w->reader->segment->message_name);
         int64_t slice = ut_wait_slice(waiter);
-        if (now - checked >= 100000000) {
-            /* A whole slice without the condition: is anybody there to fulfil it? */
-            checked = now;
-            status = untorn_reader_check(w->reader);
-            gone = status == UNTORN_OK ? 0 : gone + 1;
-            if (gone >= 2) {
-                untorn_status late = w->condition(w->context);
-                return late == UNTORN_E_TIMEOUT
-                           ? untorn_reader_check(w->reader) == UNTORN_OK ? UNTORN_E_TIMEOUT : status
-                           : late;
-            }
-        }
-        if (gone != 0 && slice > 20000000)
-            slice = 20000000;
+        if (ut_load_relaxed(&w->reader->gone_since) != 0 && slice > CERTAIN_NS)
+            slice = CERTAIN_NS;
+        else if (slice > CHECK_NS - (now - checked))
+            slice = CHECK_NS - (now - checked);
         if (w->timeout >= 0 && slice > w->timeout - (now - begin))
             slice = w->timeout - (now - begin);
         interrupted = ut_wait_sleep(words, values, count, slice) == EINTR;

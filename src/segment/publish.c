@@ -32,8 +32,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define IDLE_WAKES 1000u /* wakes in a row that woke nobody, after which waiters are counted anew  \
-                          */
+#define IDLE_WAKES                                                                                 \
+    1000u /* wakes in a row that woke nobody, after which waiters are counted anew                 \
+           */
 
 static ut_record *record_of(ut_segment *segment) {
     return (ut_record *)(segment->base + UT_RECORD_OFFSET);

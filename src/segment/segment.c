@@ -205,6 +205,19 @@ static untorn_status check_options(const char *name, ut_segment_options *options
     return UNTORN_OK;
 }
 
+static untorn_status build_control(const char *name, const char *path, mode_t mode,
+                                   const uint64_t nonce[2]) {
+    void *memory;
+    untorn_status status = build_file(name, path, mode, sizeof(ut_control), &memory);
+    if (status != UNTORN_OK)
+        return status;
+    ut_control *control = memory;
+    control->magic = UT_CONTROL_MAGIC;
+    memcpy(control->nonce, nonce, sizeof control->nonce);
+    munmap(memory, sizeof(ut_control));
+    return UNTORN_OK;
+}
+
 untorn_status ut_segment_create(const char *name, const ut_segment_options *given) {
     ut_segment_options options = *given;
     untorn_status status = check_options(name, &options);
@@ -222,15 +235,11 @@ untorn_status ut_segment_create(const char *name, const ut_segment_options *give
     if (getrandom(nonce, sizeof nonce, 0) != (ssize_t)sizeof nonce)
         return ut_fail_errno(UNTORN_E_SYSTEM, errno, "segment \"%s\": getrandom", name);
 
-    void *memory;
-    status = build_file(name, control_new, options.control_mode, sizeof(ut_control), &memory);
+    status = build_control(name, control_new, options.control_mode, nonce);
     if (status != UNTORN_OK)
         return status;
-    ut_control *block = memory;
-    block->magic = UT_CONTROL_MAGIC;
-    memcpy(block->nonce, nonce, sizeof block->nonce);
-    munmap(memory, sizeof(ut_control));
 
+    void *memory;
     uint64_t reserve = UT_MIN_SIZE;
     status = build_file(name, data_new, options.mode, reserve, &memory);
     if (status != UNTORN_OK)
@@ -286,6 +295,22 @@ static untorn_status check_superblock(const char *name, const ut_superblock *sup
                        "segment \"%s\": truncated: %" PRIu64 " bytes, %" PRIu64 " are in use", name,
                        length, reserve);
     return UNTORN_OK;
+}
+
+/* A fresh control file for a segment whose own is lost or damaged: nothing in it is worth more
+ * than the data.  Readers that are attached to the old one lose their pins and prompt wake-ups. */
+static untorn_status replace_control(const ut_segment *segment) {
+    char path[UT_PATH_MAX], fresh[UT_PATH_MAX];
+    untorn_status status = ut_segment_path(segment->name, UT_SUFFIX_CONTROL, path);
+    if (status == UNTORN_OK)
+        status = ut_segment_path(segment->name, UT_SUFFIX_CONTROL "~new", fresh);
+    if (status == UNTORN_OK)
+        status = build_control(segment->name, fresh, segment->super->control_mode,
+                               segment->super->nonce);
+    if (status == UNTORN_OK && ut_files->rename(fresh, path) != 0)
+        status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "segment \"%s\": rename to %s",
+                               segment->name, path);
+    return status;
 }
 
 /* Map the control file if that is possible; that it is not is no failure for a reader. */
@@ -384,6 +409,11 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
     ut_store_relaxed(&segment->reserve, ut_load_acquire(&first.reserve));
     if (control) {
         status = attach_control(segment, write);
+        if (write && (status == UNTORN_E_NO_SEGMENT || status == UNTORN_E_CORRUPT)) {
+            status = replace_control(segment);
+            if (status == UNTORN_OK)
+                status = attach_control(segment, true);
+        }
         if (status != UNTORN_OK)
             goto detach;
     }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One key in one LMDB database: a put is a transaction, a get is a renewed read
+ * transaction and a copy.
+ */
+#include "lmdb_store.h"
+
+#include "machine.h"
+#include "segment.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct bench_lmdb {
+    MDB_env *env;
+    MDB_dbi dbi;
+    MDB_txn *reader;
+};
+
+static void must(int rc, const char *what) {
+    if (rc)
+        bench_die("lmdb: %s: %s", what, mdb_strerror(rc));
+}
+
+static const char *const files[] = {"data.mdb", "lock.mdb"};
+
+void bench_lmdb_make(char path[64]) {
+    strcpy(path, "/dev/shm/untorn-bench-lmdb-XXXXXX");
+    if (!mkdtemp(path))
+        bench_die("%s: %s", path, strerror(errno));
+    for (int i = 0; i < 2; i++) {
+        char file[96];
+        snprintf(file, sizeof(file), "%s/%s", path, files[i]);
+        bench_remove_at_end(file);
+    }
+    bench_remove_at_end(path);
+}
+
+void bench_lmdb_remove(const char *path) {
+    for (int i = 0; i < 2; i++) {
+        char file[96];
+        snprintf(file, sizeof(file), "%s/%s", path, files[i]);
+        unlink(file);
+    }
+    rmdir(path);
+}
+
+struct bench_lmdb *bench_lmdb_open(const char *path, size_t map_bytes) {
+    struct bench_lmdb *store = calloc(1, sizeof(*store));
+    if (!store)
+        bench_die("out of memory");
+    must(mdb_env_create(&store->env), "mdb_env_create");
+    must(mdb_env_set_mapsize(store->env, map_bytes), "mdb_env_set_mapsize");
+    must(mdb_env_open(store->env, path, MDB_NOSYNC | MDB_NOMETASYNC, 0600), "mdb_env_open");
+    MDB_txn *txn;
+    must(mdb_txn_begin(store->env, NULL, 0, &txn), "mdb_txn_begin");
+    must(mdb_dbi_open(txn, NULL, 0, &store->dbi), "mdb_dbi_open");
+    must(mdb_txn_commit(txn), "mdb_txn_commit");
+    must(mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader), "mdb_txn_begin");
+    mdb_txn_reset(store->reader);
+    return store;
+}
+
+void bench_lmdb_close(struct bench_lmdb *store) {
+    mdb_txn_abort(store->reader);
+    mdb_env_close(store->env);
+    free(store);
+}
+
+void bench_lmdb_put(struct bench_lmdb *store, const void *value, size_t bytes) {
+    MDB_txn *txn;
+    MDB_val key = {5, (void *)(uintptr_t) "array"}, data = {bytes, (void *)(uintptr_t)value};
+    must(mdb_txn_begin(store->env, NULL, 0, &txn), "mdb_txn_begin");
+    must(mdb_put(txn, store->dbi, &key, &data, 0), "mdb_put");
+    must(mdb_txn_commit(txn), "mdb_txn_commit");
+}
+
+void bench_lmdb_get(struct bench_lmdb *store, void *to, size_t bytes) {
+    MDB_val key = {5, (void *)(uintptr_t) "array"}, data;
+    must(mdb_txn_renew(store->reader), "mdb_txn_renew");
+    must(mdb_get(store->reader, store->dbi, &key, &data), "mdb_get");
+    if (data.mv_size != bytes)
+        bench_die("lmdb: value has %zu bytes, not %zu", data.mv_size, bytes);
+    memcpy(to, data.mv_data, bytes);
+    mdb_txn_reset(store->reader);
+}
+
+const char *bench_lmdb_version(void) {
+    return mdb_version(NULL, NULL, NULL);
+}

@@ -139,9 +139,6 @@ static untorn_status is_any_above(void *context) {
     any_above *c = context;
     for (size_t i = 0; i < c->count; i++) {
         untorn_array *array = c->arrays[i];
-        /* Cheap and mostly right; what counts is the newest committed generation. */
-        if (ut_load_acquire(&array->header->generation) <= c->generations[i])
-            continue;
         untorn_result result;
         untorn_status status = untorn_peek(array, &result);
         if (status != UNTORN_OK)

@@ -11,6 +11,7 @@
  * because
  *   - shrinking copies the whole path along its edge, even where no cell changes:
  *     what remains of an older, longer table lies in nodes that it alone reaches;
+ *   - a cell that straddles the edge counts as visible, absent or not;
  *   - a node is made all absent, and an update that failed half-way, or whose
  *     writer died, is cleared away before the next (ut_table_trim).
  *
@@ -123,6 +124,27 @@ static ut_place place_of(const update *u, const ut_change *change) {
     return (ut_place){ut_ref_make(change->offset, change->flags, version, u->uid, 0), version};
 }
 
+/* Whether the sorted changes can be made in this node without changing a cell that somebody may
+ * see.  A child that straddles the edge is seen even where it is absent: a node put there would
+ * be reached from generations older than itself, and freed under a pin that needs it. */
+static bool extendable(const update *u, ut_place place, unsigned level, uint64_t first,
+                       const ut_change *changes, size_t count) {
+    if (place.ref == 0 || changes[0].number < u->visible)
+        return false;
+    uint64_t child = level > 1 ? span_of(level - 1) : 1;
+    if (u->visible <= first || (u->visible - first) % child == 0)
+        return true;
+    uint64_t edge = (u->visible - first) / child;
+    uint64_t edge_first = first + edge * child;
+    size_t within = 0;
+    while (within < count && changes[within].number - edge_first < child)
+        within++;
+    if (within == 0)
+        return true;
+    ut_place below = ut_cell_load(&node_at(u->publisher, place.ref)->cells[edge]);
+    return extendable(u, below, level - 1, edge_first, changes, within);
+}
+
 /* Apply sorted changes to the subtree over [first, first + span of level). */
 static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t first,
                            const ut_change *changes, size_t count) {
@@ -140,7 +162,8 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
         untorn_status status = new_node(u, NULL, level, &node, place);
         if (status != UNTORN_OK)
             return status;
-    } else if (place->version == u->version || changes[0].number >= u->visible) {
+    } else if (place->version == u->version ||
+               extendable(u, *place, level, first, changes, count)) {
         node = node_at(u->publisher, place->ref);
     } else {
         ut_place copy;

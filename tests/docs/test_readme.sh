@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The README is true: its C blocks compile as they stand with warnings as errors, producer and
+# consumer work together, its files and links exist, and its shell examples name commands and options that exist.
+#
+# Environment: TOP, BUILD, CC, SAN.
+set -euo pipefail
+: "${TOP:?}" "${BUILD:?}"
+cc=${CC:-cc}
+scratch=$(mktemp -d)
+mkdir "$scratch/shm"
+# The README's segment has a fixed name: give it a directory of its own, in memory if possible.
+shm=$(mktemp -d /dev/shm/untorn-test-readme.XXXXXX 2>/dev/null) || shm=$scratch/shm
+export UNTORN_SHM_DIR=$shm
+producer=
+clean_up() {
+    [ -z "$producer" ] || { kill -KILL "$producer" && wait "$producer"; } 2>/dev/null || true
+    rm -rf "$scratch" "$shm"
+}
+trap clean_up EXIT
+trap 'exit 1' INT TERM HUP
+fail() { echo "$*"; exit 1; }
+readme=$TOP/README.md
+
+echo "== C blocks"
+# Each ```c block goes to the file that its first line names.
+awk -v dir="$scratch" '
+    /^```c$/ { inside = 1; next }
+    /^```/   { inside = 0; file = "" }
+    inside && file == "" && /^\/\/ [a-z_]+\.c$/ { file = dir "/" $2 }
+    inside   { if (file == "") { print "a C block without a name"; exit 1 } print > file }' "$readme"
+for name in producer consumer; do
+    [ -f "$scratch/$name.c" ] || fail "the README has no $name.c"
+    "$cc" -Wall -Wextra -Werror ${SAN:+-fsanitize=$SAN} -I"$TOP/include" -o "$scratch/$name" \
+        "$scratch/$name.c" "$BUILD/libuntorn.a" -pthread -lxxhash -llz4
+done
+
+echo "== producer and consumer"
+if "$scratch/consumer" 2>"$scratch/error"; then fail "a consumer without a segment should fail"; fi
+grep -q 'segment "lab": does not exist' "$scratch/error" || fail "message: $(cat "$scratch/error")"
+"$scratch/producer" &
+producer=$!
+for _ in $(seq 200); do
+    "$BUILD/untorn" get lab frames --region 0:1,0:1 >/dev/null 2>&1 && break
+    sleep 0.02
+done
+for run in 1 2 3; do
+    timeout 60 "$scratch/consumer" >"$scratch/output" || fail "consumer failed"
+    awk '
+        !/^first element [0-9]+, last element [0-9]+$/ || $3 + 0 != $6 || $6 <= last { exit 1 }
+        { last = $6; lines++ }
+        END { if (lines != 5) exit 1 }' "$scratch/output" ||
+        fail "run $run printed: $(cat "$scratch/output")"
+done
+cat "$scratch/output"
+kill -KILL "$producer"
+wait "$producer" 2>/dev/null || true
+producer=
+status=0
+timeout 60 "$scratch/consumer" >"$scratch/output" 2>"$scratch/error" || status=$?
+[ "$status" = 1 ] && [ "$(wc -l <"$scratch/output")" = 1 ] && grep -q 'died' "$scratch/error" ||
+    fail "after the producer's death: status $status, $(cat "$scratch/output" "$scratch/error")"
+
+echo "== commands and options, in README.md and docs/guide.md"
+awk '/^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$readme" "$TOP/docs/guide.md" |
+    grep -oE '(^|[|] *)untorn [a-z]+[^|#>]*' | sed 's/^[| ]*//' | while read -r _ command rest; do
+    "$BUILD/untorn" "$command" --help >"$scratch/help" 2>&1 || fail "no command $command"
+    for option in $(grep -oE '(^| )--?[a-z][a-z-]*' <<<"$rest" || true); do
+        grep -qE "(^|[ ,])$option( |,|$)" "$scratch/help" || fail "untorn $command has no $option"
+        grep -E "(^|[ ,])$option " "$scratch/help" | grep -q 'not supported' &&
+            fail "untorn $command $option is not supported"
+    done
+    echo "untorn $command"
+done | sort | uniq -c
+
+echo "== links and files"
+for document in "$readme" "$TOP"/docs/*.md; do
+    grep -oE '\]\([^)#]+[)#]' "$document" | tr -d '])(#' | { grep -v '^http' || true; } |
+        while read -r target; do
+            [ -e "$(dirname "$document")/$target" ] || fail "$document: no file $target"
+        done
+done
+# Links to headings, in the form that GitHub gives them.
+anchors() { sed '/^```/,/^```/d' "$1" | grep '^#' | sed 's/^#* //' | tr 'A-Z' 'a-z' |
+    sed 's/[^a-z0-9 _-]//g; s/ /-/g'; }
+for document in "$readme" "$TOP"/docs/*.md; do
+    { grep -oE '\]\([^) ]*#[^)]+\)' "$document" || true; } | sed 's/^](//; s/)$//' |
+        { grep -v '^http' || true; } | while IFS='#' read -r target anchor; do
+        file=${target:+$(dirname "$document")/$target}
+        anchors "${file:-$document}" | grep -qx -- "$anchor" ||
+            fail "$document: no heading #$anchor in ${target:-it}"
+    done
+done
+# The source tour: the first words of each line, below the directory last named.
+awk '/^## The source/ { inside = 1; next } /^## / { inside = 0 } /^Layers/ { inside = 0 }
+     inside && /^    [a-z]/ { directory = $1; print directory; next }
+     inside && /^      [a-z]/ {
+         print directory $1
+         for (i = 2; i <= NF && $(i - 1) ~ /,$/; i++) print directory $i
+     }' "$readme" | tr -d , | while read -r path; do
+    [ -e "$TOP/$path" ] || fail "README.md: no file $path"
+done

@@ -244,8 +244,22 @@ static untorn_status shrink_first_axis(untorn_writer_array *array, const uint64_
     const ut_definition *definition = array->definition;
     uint64_t trailing = trailing_cells(definition->rank, cells);
     uint64_t end = cells[0] * trailing;
+    untorn_status status = UNTORN_OK;
+    /* First what may fail: a seal too many does no harm. */
+    if (shape[0] % definition->chunks[0] != 0) {
+        presents edge;
+        status = find_present(array, end - trailing, end, &edge);
+        for (size_t i = 0; i < edge.count && status == UNTORN_OK; i++) {
+            uint64_t index[UNTORN_MAX_RANK];
+            index_of(array, cells, edge.list[i].number, index);
+            status = seal_if_cut(array, &edge.list[i], index, shape);
+        }
+        free(edge.list);
+        if (status != UNTORN_OK)
+            return status;
+    }
     presents gone;
-    untorn_status status = find_present(array, end, UINT64_MAX, &gone);
+    status = find_present(array, end, UINT64_MAX, &gone);
     if (status != UNTORN_OK)
         return status;
     status = ut_items_reserve(&array->object->dropped, gone.count);
@@ -257,20 +271,11 @@ static untorn_status shrink_first_axis(untorn_writer_array *array, const uint64_
     forget_changes_from(&array->object->changes, end);
     if (end < array->object->keep)
         array->object->keep = end;
-    if (shape[0] % definition->chunks[0] == 0)
-        return UNTORN_OK;
-    presents edge;
-    status = find_present(array, end - trailing, end, &edge);
-    for (size_t i = 0; i < edge.count && status == UNTORN_OK; i++) {
-        uint64_t index[UNTORN_MAX_RANK];
-        index_of(array, cells, edge.list[i].number, index);
-        status = seal_if_cut(array, &edge.list[i], index, shape);
-    }
-    free(edge.list);
-    return status;
+    return UNTORN_OK;
 }
 
-/* Any change of the grid: every present chunk becomes a change under its new number. */
+/* Any change of the grid: every present chunk becomes a change under its new number.  On failure
+ * all is as before. */
 static untorn_status renumber(untorn_writer_array *array, const uint64_t *shape,
                               const uint64_t *cells) {
     const ut_definition *definition = array->definition;
@@ -279,11 +284,14 @@ static untorn_status renumber(untorn_writer_array *array, const uint64_t *shape,
     untorn_status status = find_present(array, 0, UINT64_MAX, &all);
     if (status != UNTORN_OK)
         return status;
+    ut_changes before = object->changes;
+    uint64_t keep = object->keep;
     status = ut_items_reserve(&object->dropped, all.count);
     if (status != UNTORN_OK)
         goto free_list;
-    ut_changes_clear(&object->changes);
+    memset(&object->changes, 0, sizeof object->changes);
     object->keep = 0;
+    size_t gone = 0; /* gathered at the list's begin */
     for (size_t i = 0; i < all.count && status == UNTORN_OK; i++) {
         uint64_t index[UNTORN_MAX_RANK];
         index_of(array, array->cells, all.list[i].number, index);
@@ -291,7 +299,7 @@ static untorn_status renumber(untorn_writer_array *array, const uint64_t *shape,
         for (unsigned axis = 0; axis < definition->rank; axis++)
             inside = inside && index[axis] < cells[axis];
         if (!inside) {
-            status = drop_chunk(array, all.list[i].view);
+            all.list[gone++] = all.list[i];
             continue;
         }
         all.list[i].number = ut_grid_linear(definition->rank, cells, index);
@@ -299,6 +307,14 @@ static untorn_status renumber(untorn_writer_array *array, const uint64_t *shape,
         if (status == UNTORN_OK)
             status = seal_if_cut(array, &all.list[i], index, shape);
     }
+    ut_changes_free(status == UNTORN_OK ? &before : &object->changes);
+    if (status != UNTORN_OK) {
+        object->changes = before;
+        object->keep = keep;
+        goto free_list;
+    }
+    for (size_t i = 0; i < gone && status == UNTORN_OK; i++) /* there is room in the list */
+        status = drop_chunk(array, all.list[i].view);
 free_list:
     free(all.list);
     return status;
@@ -390,6 +406,35 @@ static untorn_status grow(untorn_writer_array *array, const uint64_t *shape, boo
     return UNTORN_OK;
 }
 
+/* `less` cuts some axes, then `shape` grows others: own the chunks for which growing after cutting
+ * would need a slot, so that a lack of space is met while the shape still is what it was. */
+static untorn_status own_cut_and_grown(untorn_writer_array *array, const uint64_t *less,
+                                       const uint64_t *shape) {
+    const ut_definition *definition = array->definition;
+    unsigned rank = definition->rank;
+    uint64_t cells[UNTORN_MAX_RANK];
+    ut_grid_cells(rank, less, definition->chunks, cells);
+    presents all;
+    untorn_status status = find_present(array, 0, UINT64_MAX, &all);
+    for (size_t i = 0; i < all.count && status == UNTORN_OK; i++) {
+        uint64_t index[UNTORN_MAX_RANK], cut[UNTORN_MAX_RANK], grown[UNTORN_MAX_RANK];
+        index_of(array, array->cells, all.list[i].number, index);
+        bool inside = true;
+        for (unsigned axis = 0; axis < rank; axis++)
+            inside = inside && index[axis] < cells[axis];
+        if (!inside || !replaces_committed(all.list[i].view))
+            continue;
+        ut_chunk_extent(rank, less, definition->chunks, index, cut);
+        ut_chunk_extent(rank, shape, definition->chunks, index, grown);
+        unsigned char *memory;
+        if (memcmp(cut, grown, rank * sizeof *cut) != 0 &&
+            ((all.list[i].view.flags & UT_REF_SEALED) || cuts_published(array, index, less)))
+            status = ut_chunk_own(array, all.list[i].number, index, true, &memory);
+    }
+    free(all.list);
+    return status;
+}
+
 untorn_status ut_chunks_reshape(untorn_writer_array *array, const uint64_t *shape, bool fill) {
     unsigned rank = array->definition->rank;
     uint64_t less[UNTORN_MAX_RANK];
@@ -402,7 +447,11 @@ untorn_status ut_chunks_reshape(untorn_writer_array *array, const uint64_t *shap
     if (!shrinks && !grows)
         return UNTORN_OK;
     array->object->data_changed = true;
-    untorn_status status = shrinks ? shrink(array, less) : UNTORN_OK;
+    untorn_status status = UNTORN_OK;
+    if (shrinks && grows && fill)
+        status = own_cut_and_grown(array, less, shape);
+    if (status == UNTORN_OK && shrinks)
+        status = shrink(array, less);
     if (status == UNTORN_OK && grows)
         status = grow(array, shape, fill);
     return status;

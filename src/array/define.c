@@ -139,28 +139,27 @@ static untorn_status catalogue_put(untorn_writer *writer, uint32_t index,
     ut_object *object = catalogue->object;
     uint64_t offset = 0;
     ut_view old;
+    unsigned char text[4096], *encoded = text;
+    if (definition != NULL && definition->text_bytes > sizeof text &&
+        (encoded = malloc(definition->text_bytes)) == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
     untorn_status status = ut_chunk_view(catalogue, index, &old);
     if (status == UNTORN_OK)
         status = ut_items_reserve(&object->dropped, 1);
     if (status == UNTORN_OK && definition != NULL)
         status = ut_space_take(&writer->publisher, object, definition->text_bytes, &offset);
     if (status != UNTORN_OK)
-        return status;
+        goto free_encoded;
     ut_change *change = ut_changes_put(&object->changes, index);
     if (change == NULL) {
         if (offset != 0)
             ut_space_give(&writer->publisher, offset, definition->text_bytes);
-        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
+        status = ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
+        goto free_encoded;
     }
     if (definition != NULL) {
-        unsigned char text[4096], *encoded = text;
-        if (definition->text_bytes > sizeof text &&
-            (encoded = malloc(definition->text_bytes)) == NULL)
-            return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
         ut_definition_encode(definition, encoded);
         ut_racy_copy(writer->segment.base + offset, encoded, definition->text_bytes);
-        if (encoded != text)
-            free(encoded);
     }
     if (old.offset != 0) {
         uint64_t bytes = ut_slot_bytes(&writer->segment, 0, old.offset);
@@ -176,7 +175,10 @@ static untorn_status catalogue_put(untorn_writer *writer, uint32_t index,
         catalogue->shape[0] = (uint64_t)index + 1;
         object->next.shape[0] = object->next.cells = catalogue->shape[0];
     }
-    return UNTORN_OK;
+free_encoded:
+    if (encoded != text)
+        free(encoded);
+    return status;
 }
 
 /* Make an object for a definition and enter both; takes the definition over. */
@@ -212,8 +214,9 @@ static untorn_status enter(untorn_writer *writer, ut_definition *definition, con
     object->next.kind = ut_kind_make(definition->kind, definition->rank, 0);
     object->next.slot_bytes = definition->slot_bytes;
     if (definition->kind == UT_KIND_ARRAY) {
-        memcpy(array->shape, shape, definition->rank * sizeof *shape);
-        ut_grid_cells(definition->rank, shape, definition->chunks, array->cells);
+        if (definition->rank > 0) /* else there need be no shape */
+            memcpy(array->shape, shape, definition->rank * sizeof *shape);
+        ut_grid_cells(definition->rank, array->shape, definition->chunks, array->cells);
     }
     object->data_changed = true;
     *out = array;
@@ -368,10 +371,12 @@ static untorn_status delete_created(untorn_writer *writer, untorn_writer_array *
     if (array->attributes != 0)
         ut_space_give(&writer->publisher, array->attributes, array->attributes_bytes);
     ut_object_clear_transaction(array->object);
-    untorn_writer_array **link = &writer->touched;
-    while (*link != array)
-        link = &(*link)->next_touched;
-    *link = array->next_touched;
+    if (array->previous_touched != NULL)
+        array->previous_touched->next_touched = array->next_touched;
+    else
+        writer->touched = array->next_touched;
+    if (array->next_touched != NULL)
+        array->next_touched->previous_touched = array->previous_touched;
     writer->arrays[array->object->index] = NULL;
     ut_object_give(&writer->publisher, array->object);
     ut_writer_free_array(array);
@@ -444,6 +449,15 @@ untorn_status untorn_set_group_attributes(untorn_writer *writer, const char *gro
             status = enter(writer, definition, NULL, &array);
         if (status != UNTORN_OK)
             return status;
+        entry = NULL; /* it is new */
     }
-    return untorn_set_attributes(array, json);
+    status = untorn_set_attributes(array, json);
+    if (status != UNTORN_OK && entry == NULL) {
+        char message[512];
+        snprintf(message, sizeof message, "%s", untorn_message());
+        if (delete_created(writer, array) == UNTORN_OK)
+            ut_name_index_remove(&writer->names, group);
+        return ut_fail(status, "%s", message);
+    }
+    return status;
 }

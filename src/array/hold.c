@@ -34,8 +34,14 @@ static bool pin_holds(ut_segment *segment, ut_pin *pin, uint64_t commit) {
 bool ut_hold_valid(ut_hold *hold, const ut_header *header, uint64_t generation) {
     if (ut_window_holds(header, generation))
         return true;
-    return hold->commit != 0 && (pin_holds(hold->segment, &hold->own, hold->commit) ||
-                                 pin_holds(hold->segment, &hold->joined, hold->commit));
+    if (hold->commit == 0 || UT_SEEDED(133)) /* pins checked against oldest alone */
+        return false;
+    if (pin_holds(hold->segment, &hold->own, hold->commit) ||
+        pin_holds(hold->segment, &hold->joined, hold->commit))
+        return true;
+    /* The pin that was joined ended, but others on the same commit do as well: the writer grants
+     * a commit only while all that is live at it is there. */
+    return hold->joined.nonce != 0 && ut_pin_find(hold->segment, hold->commit, &hold->joined);
 }
 
 void ut_attempts_begin(ut_attempts *attempts, untorn_reader *reader, bool group) {
@@ -119,7 +125,7 @@ void ut_attempts_end(ut_attempts *attempts) {
 
 ut_found ut_attempts_descriptor(ut_attempts *attempts, ut_header *header, ut_descriptor *cached) {
     ut_segment *segment = attempts->reader->segment;
-    return attempts->hold.commit == 0
+    return attempts->hold.commit == 0 || UT_SEEDED(138)
                ? ut_descriptor_newest(segment, header, cached)
                : ut_descriptor_at(segment, header, attempts->hold.commit, cached);
 }

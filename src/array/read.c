@@ -171,6 +171,15 @@ static untorn_status too_small(const untorn_array *array, size_t capacity, uint6
                          "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
 }
 
+static untorn_status check_destination(const untorn_array *array, const void *destination,
+                                       size_t capacity, uint64_t needed) {
+    if (needed > capacity)
+        return too_small(array, capacity, needed);
+    if (destination == NULL && needed > 0)
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "no destination");
+    return UNTORN_OK;
+}
+
 untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint64_t *count,
                           void *destination, size_t capacity, untorn_result *result) {
     untorn_status status = ut_array_resolve(array);
@@ -200,10 +209,11 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
             continue;
         size_t bytes;
         if (is_single(array, start, count, &bytes)) {
-            if (bytes > capacity || (destination == NULL && bytes > 0)) {
-                status = too_small(array, capacity, bytes);
+            status = check_destination(array, destination, capacity, bytes);
+            if (status != UNTORN_OK)
                 break;
-            }
+            /* Whatever an earlier attempt kept of more chunks is overwritten now. */
+            first = !UT_SEEDED(119);
             found = bytes == 0 ? UT_FOUND : copy_single(&attempts.hold, array, destination, bytes);
         } else {
             uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
@@ -212,10 +222,9 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
             if (status != UNTORN_OK)
                 break;
             uint64_t needed = ut_product(rank, n) * array->definition->dtype.itemsize;
-            if (needed > capacity || (destination == NULL && needed > 0)) {
-                status = too_small(array, capacity, needed);
+            status = check_destination(array, destination, capacity, needed);
+            if (status != UNTORN_OK)
                 break;
-            }
             set_region(array, &region, from, n, first, &array->kept, &array->kept_capacity);
             first = false;
             ut_c_strides(rank, array->definition->dtype.itemsize, n, region.strides);

@@ -9,6 +9,7 @@
 #include "array/snapshot.h"
 #include "base/fork_guard.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "segment/writer_lock.h"
 
 #include <stdarg.h>
@@ -264,6 +265,7 @@ static untorn_status look_up(untorn_reader *reader, const char *name, unsigned k
     untorn_status status = ut_catalogue_update(reader);
     if (status != UNTORN_OK)
         return status;
+    UT_STEP("catalogue current");
     pthread_mutex_lock(&reader->lock);
     const ut_name_entry *entry = ut_name_index_find(&reader->catalogue.names, name);
     size_t found = entry != NULL ? (size_t)(uintptr_t)entry->value : 0;

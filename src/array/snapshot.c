@@ -112,13 +112,16 @@ static bool settled(untorn_snapshot *snapshot) {
     uint64_t commit = ut_load_acquire(&segment->super->commit);
     if (commit == hold->commit && hold->own.commit == 0 && !ut_pin_granted(segment, &hold->own))
         return true; /* idle since the request was posted */
+    /* Not idle: what it reuses in this very moment it may have looked at before the request was
+     * there, and it may be past what would make it grant this commit. */
     int64_t deadline = ut_clock_monotonic() + ANSWER_NS;
     for (unsigned spins = 0; hold->own.commit == 0; spins++) {
         if (ut_pin_granted(segment, &hold->own) || ut_pin_ended(segment, &hold->own))
             break;
+        UT_STEP("answer awaited");
         if (spins >= 64) {
-            if (ut_clock_monotonic() > deadline)
-                return true; /* it reuses nothing; its first reuse will grant */
+            if (ut_clock_monotonic() > deadline) /* gone quiet: take what it committed last */
+                return UT_SEEDED(120);
             sched_yield();
         }
     }
@@ -139,6 +142,7 @@ static void post(untorn_snapshot *snapshot, uint64_t wanted) {
     /* So that the commit counter is looked at after the request is there: a writer that has not
      * committed since will see it before it reuses anything. */
     ut_fence_seq_cst();
+    UT_STEP("snapshot requested");
 }
 
 static untorn_status no_commit(const untorn_snapshot *snapshot, uint64_t commit) {
@@ -157,15 +161,23 @@ static untorn_status take(untorn_snapshot *snapshot, bool all, uint64_t commit) 
     memset(&catalogue, 0, sizeof catalogue);
     untorn_status status = UNTORN_OK;
     unsigned misses = 0;
+    uint64_t asked = 0; /* for which commit, last */
     for (unsigned i = 0; i < OPEN_ATTEMPTS && status == UNTORN_OK; i++) {
         uint64_t newest = ut_load_acquire(&segment->super->commit);
+        UT_STEP("snapshot begins");
         if (commit > newest) {
             status = ut_fail(UNTORN_E_NO_COMMIT, "%s: commit %" PRIu64 " is not there yet",
                              segment->message_name, commit);
             break;
         }
-        if (hold->own.nonce == 0 || ut_pin_ended(segment, &hold->own))
-            post(snapshot, commit != UNTORN_NEWEST ? commit : newest);
+        uint64_t wanted = commit != UNTORN_NEWEST ? commit : newest;
+        /* A request for an older commit than is taken here would be granted for that one. */
+        bool other = wanted != asked && hold->own.commit == 0 && !UT_SEEDED(120);
+        if (hold->own.nonce == 0 || ut_pin_ended(segment, &hold->own) ||
+            (other && !ut_pin_granted(segment, &hold->own))) {
+            post(snapshot, wanted);
+            asked = wanted;
+        }
         if (commit != UNTORN_NEWEST) {
             hold->commit = commit;
             if (hold->joined.nonce == 0 || !ut_pin_stands(segment, &hold->joined))
@@ -393,6 +405,7 @@ untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i, const u
         if (slot == NULL)
             found = UT_DAMAGED;
     }
+    UT_STEP("cell read");
     if (!ut_hold_valid(&snapshot->hold, array->header, member->descriptor.stamp))
         found = UT_NOT_FOUND;
     if (found != UT_FOUND)

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "segment/wait.h"
 
 #include <errno.h>
@@ -42,6 +43,8 @@ static size_t load_words(const waiting *w, _Atomic uint32_t **words, uint32_t *v
     }
     for (size_t i = 0; i < w->count; i++) {
         words[i] = &w->arrays[i]->header->published;
+        if (UT_SEEDED(131))
+            words[i] = (_Atomic uint32_t *)(void *)&w->arrays[i]->header->generation;
         /* Acquire: what was committed before the word was stored is found. */
         values[i] = ut_load_acquire(words[i]);
     }

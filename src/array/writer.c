@@ -44,7 +44,10 @@ void ut_writer_touch(untorn_writer_array *array) {
     object->next = object->now;
     object->keep = object->now.cells;
     object->data_changed = false;
+    array->previous_touched = NULL;
     array->next_touched = array->writer->touched;
+    if (array->next_touched != NULL)
+        array->next_touched->previous_touched = array;
     array->writer->touched = array;
 }
 
@@ -129,7 +132,7 @@ untorn_status untorn_writer_open(const char *segment, const untorn_writer_option
 
 drop_lock:
     /* A lock file that this made for nothing goes again. */
-    ut_writer_lock_drop(&writer->lock, segment, status == UNTORN_E_NO_SEGMENT);
+    ut_writer_lock_drop(&writer->lock, segment, !ut_segment_exists(segment));
 free_writer:
     free_arrays(writer);
     pthread_mutex_destroy(&writer->filling_lock);

@@ -30,7 +30,7 @@ struct untorn_writer_array {
     bool attributes_changed;
     bool created; /* in this transaction */
     bool deleted; /* in this transaction */
-    struct untorn_writer_array *next_touched;
+    struct untorn_writer_array *previous_touched, *next_touched;
 };
 
 struct untorn_writer {

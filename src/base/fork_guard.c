@@ -9,6 +9,7 @@
 #include "base/atomic_order.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static void ut_after_fork_in_parent(void) {
 
 static void ut_after_fork_in_child(void) {
     // close() only: the list stays allocated, since other handlers may hold malloc's locks here.
-    for (size_t i = 0; i < ut_guarded_count; i++)
+    for (size_t i = 0; i < ut_guarded_count && !UT_SEEDED(132); i++)
         (void)close(ut_guarded[i]);
     ut_guarded_count = 0;
     ut_fetch_add_relaxed(&ut_forks, 1u);

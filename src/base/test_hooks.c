@@ -5,4 +5,5 @@
 #ifdef UNTORN_TESTING
 void (*ut_step_hook)(const char *step);
 int ut_seeded_bug;
+long ut_fail_take = -1;
 #endif

@@ -7,6 +7,9 @@
 //
 // UT_SEEDED(n) is true if the known mistake number n is switched on: `if (!UT_SEEDED(4)) raise();`
 // Tests switch mistakes on one at a time to show that they would notice.
+//
+// UT_TAKE_FAILS() is true once ut_fail_take (-1: never) has counted down to 0: a test lets the
+// segment run out of space at each place that takes some.
 #ifndef UT_TEST_HOOKS_H
 #define UT_TEST_HOOKS_H
 
@@ -14,6 +17,7 @@
 
 extern void (*ut_step_hook)(const char *step);
 extern int ut_seeded_bug;
+extern long ut_fail_take;
 
 #define UT_STEP(name)                                                                              \
     do {                                                                                           \
@@ -21,11 +25,13 @@ extern int ut_seeded_bug;
             ut_step_hook(name);                                                                    \
     } while (0)
 #define UT_SEEDED(n) (ut_seeded_bug == (n))
+#define UT_TAKE_FAILS() (ut_fail_take >= 0 && (ut_fail_take == 0 || ut_fail_take-- == 0))
 
 #else
 
 #define UT_STEP(name) ((void)0)
 #define UT_SEEDED(n) 0
+#define UT_TAKE_FAILS() 0
 
 #endif
 

@@ -218,26 +218,29 @@ static untorn_status adopt_headers(ut_publisher *publisher) {
                : ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", segment->message_name);
 }
 
-static untorn_status raise_window(ut_publisher *publisher, ut_object *object) {
+/* Set object->oldest to what its window can reach back to, and the reach to where all windows
+ * do: everything live at a commit from there on can still be pinned. */
+static untorn_status find_window(ut_publisher *publisher, ut_object *object) {
     if (object->generation == 0)
         return UNTORN_OK;
     if (ut_descriptor_of_generation(publisher->segment, object->header, object->generation,
                                     &object->now) != UT_FOUND)
         return damaged(publisher, object, "damaged descriptor of generation", object->generation);
-    uint64_t lowest = object->generation;
+    uint64_t lowest = object->generation, commit = object->now.commit;
     while (lowest > 1 && lowest > object->oldest) {
         ut_descriptor below;
         if (ut_descriptor_of_generation(publisher->segment, object->header, lowest - 1, &below) !=
             UT_FOUND)
             break;
         lowest--;
+        commit = below.commit;
     }
+    if (lowest > 1 && commit > publisher->reach)
+        publisher->reach = commit;
     if (object->now.kind & UT_KIND_DELETED)
         lowest = object->generation;
-    if (lowest > object->oldest && !UT_SEEDED(112)) {
+    if (lowest > object->oldest && !UT_SEEDED(112))
         object->oldest = lowest;
-        ut_store_release(&object->header->oldest, lowest);
-    }
     return UNTORN_OK;
 }
 
@@ -250,7 +253,6 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     ut_superblock *super = segment->super;
     uint64_t reserve = ut_load_relaxed(&super->reserve);
     publisher->commit = ut_load_relaxed(&super->commit);
-    publisher->reach = publisher->commit;
     publisher->versions = super->versions;
     publisher->step =
         super->size / 16 < (UINT64_C(64) << 20) ? super->size / 16 : UINT64_C(64) << 20;
@@ -263,14 +265,23 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     status = adopt_headers(publisher);
     if (status != UNTORN_OK)
         goto free_publisher;
+    for (uint32_t i = 0; i < publisher->object_count && status == UNTORN_OK; i++)
+        status = find_window(publisher, publisher->objects[i]);
+    if (status != UNTORN_OK)
+        goto free_publisher;
     UT_STEP("headers adopted");
     if (!UT_SEEDED(111))
         ut_grants_adopt(publisher);
+    /* What deleted objects were is free from here on, but for what was granted just now: a later
+     * request for a commit at which one existed comes too late. */
+    for (uint32_t i = 0; i < publisher->object_count; i++) {
+        const ut_descriptor *now = &publisher->objects[i]->now;
+        if ((now->kind & UT_KIND_DELETED) && now->commit > publisher->reach && !UT_SEEDED(127))
+            publisher->reach = now->commit;
+    }
     UT_STEP("requests granted");
-    for (uint32_t i = 0; i < publisher->object_count && status == UNTORN_OK; i++)
-        status = raise_window(publisher, publisher->objects[i]);
-    if (status != UNTORN_OK)
-        goto free_publisher;
+    for (uint32_t i = 0; i < publisher->object_count; i++)
+        ut_store_release(&publisher->objects[i]->header->oldest, publisher->objects[i]->oldest);
     /* THE RULE, for all windows at once; see publisher.h. */
     ut_fence_release();
     ut_store_fence();

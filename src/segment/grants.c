@@ -80,24 +80,37 @@ static void grant(ut_publisher *publisher, unsigned line, uint64_t nonce, uint64
     recount(grants);
 }
 
+/* True if a pin ended. */
+static bool scan_line(ut_publisher *publisher, unsigned line) {
+    ut_grants *grants = &publisher->grants;
+    ut_line *asked = &publisher->segment->control->lines[line];
+    uint64_t nonce = ut_load_acquire(&asked->nonce);
+    if (nonce == grants->nonce[line])
+        return false;
+    uint64_t wanted = ut_load_relaxed(&asked->wanted);
+    UT_STEP("request seen");
+    uint64_t last = ut_load_relaxed(&publisher->segment->acks[line].last);
+    bool asks = nonce > last || (UT_SEEDED(104) && nonce != 0);
+    /* Who asks anew for what it has keeps it: nothing goes in between. */
+    bool ended = grants->nonce[line] != 0 && !(asks && wanted == grants->commit[line]);
+    if (ended)
+        end(publisher, line);
+    if (asks)
+        grant(publisher, line, nonce, wanted);
+    return ended;
+}
+
 void ut_grants_scan(ut_publisher *publisher) {
     ut_grants *grants = &publisher->grants;
     ut_control *control = publisher->segment->control;
     /* Before the lines are read: what is posted after this is scanned next time. */
     grants->posted = ut_load_acquire(&control->posted);
     bool ended = false;
-    for (unsigned i = 0; i < UT_LINES; i++) {
-        uint64_t nonce = ut_load_acquire(&control->lines[i].nonce);
-        if (nonce == grants->nonce[i])
-            continue;
-        if (grants->nonce[i] != 0) {
-            end(publisher, i);
-            ended = true;
-        }
-        uint64_t last = ut_load_relaxed(&publisher->segment->acks[i].last);
-        if (nonce > last || (UT_SEEDED(104) && nonce != 0))
-            grant(publisher, i, nonce, ut_load_relaxed(&control->lines[i].wanted));
-    }
+    /* First those that only ask: who asks for a commit on which a pin stands may be relieving
+     * the one that is released here, too. */
+    for (unsigned i = UT_SEEDED(123) ? UT_LINES : 0; i < 2 * UT_LINES; i++)
+        if (i >= UT_LINES || grants->nonce[i] == 0)
+            ended = scan_line(publisher, i % UT_LINES) || ended;
     if (ended)
         ut_space_release_held(publisher);
 }
@@ -128,7 +141,7 @@ bool ut_grants_revoke(ut_publisher *publisher) {
         if (now - grants->granted[i] > lease &&
             (expired < 0 || grants->granted[i] < grants->granted[expired]))
             expired = (int)i;
-        if (newest < 0 || grants->granted[i] > grants->granted[newest])
+        if (newest < 0 || (grants->granted[i] > grants->granted[newest]) != UT_SEEDED(134))
             newest = (int)i;
     }
     if (dead)
@@ -139,6 +152,9 @@ bool ut_grants_revoke(ut_publisher *publisher) {
 
 void ut_grants_count_waiters(ut_publisher *publisher) {
     ut_control *control = publisher->segment->control;
+    /* Acquire: pairs with the release of the add in ut_wait_begin(). */
+    uint32_t arrays_before = ut_load_acquire(&control->array_waiters);
+    uint32_t segments_before = ut_load_acquire(&control->segment_waiters);
     uint32_t arrays = 0, segments = 0;
     for (unsigned i = 0; i < UT_LINES; i++) {
         uint32_t waiting = ut_load_relaxed(&control->lines[i].waiting);
@@ -147,8 +163,14 @@ void ut_grants_count_waiters(ut_publisher *publisher) {
         arrays += (waiting & 1) != 0;
         segments += (waiting & 2) != 0;
     }
-    ut_store_relaxed(&control->array_waiters, arrays);
-    ut_store_relaxed(&control->segment_waiters, segments);
+    UT_STEP("waiters counted");
+    /* Not over the head of one that has just added itself: nobody would wake it. */
+    if (UT_SEEDED(125)) {
+        ut_store_relaxed(&control->array_waiters, arrays);
+        ut_store_relaxed(&control->segment_waiters, segments);
+    }
+    ut_compare_exchange_acq_rel(&control->array_waiters, &arrays_before, arrays);
+    ut_compare_exchange_acq_rel(&control->segment_waiters, &segments_before, segments);
 }
 
 void ut_grants_adopt(ut_publisher *publisher) {

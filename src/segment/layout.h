@@ -63,7 +63,7 @@
 
 #define UT_NODE_CELLS 32u
 #define UT_NODE_SHIFT 5u
-#define UT_MAX_DEPTH 12u /* 32^12 chunks: 2^60 */
+#define UT_MAX_DEPTH 13u /* there are below 2^62 chunks; 32^12 are 2^60 */
 
 #define UT_RING_SMALL 8u
 #define UT_RING_LARGE 64u

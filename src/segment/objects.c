@@ -7,6 +7,7 @@
 
 #include "base/racy_copy.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,10 @@ static untorn_status fresh_header(ut_publisher *publisher, ut_object *object) {
 untorn_status ut_object_new(ut_publisher *publisher, ut_object **out) {
     if (publisher->free_count > 0) {
         *out = publisher->objects[publisher->free_list[--publisher->free_count]];
+        if (UT_SEEDED(135)) { /* counters that begin again */
+            ut_store_relaxed(&(*out)->header->generation, (*out)->generation = 0);
+            ut_store_relaxed(&(*out)->header->oldest, (*out)->oldest = 1);
+        }
         return UNTORN_OK;
     }
     /* Room for the index in the free list is made here, so that giving it back cannot fail. */
@@ -229,7 +234,8 @@ untorn_status ut_object_new(ut_publisher *publisher, ut_object **out) {
         free(object);
         return status;
     }
-    ut_store_relaxed(&publisher->segment->super->objects, publisher->object_count);
+    /* After the header: whoever takes over believes in those below this number. */
+    ut_store_release(&publisher->segment->super->objects, publisher->object_count);
     *out = object;
     return UNTORN_OK;
 }

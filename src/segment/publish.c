@@ -8,8 +8,8 @@
  *   4. store-release(prepared, T + 1)
  *   5. store-release(generation, ...) for each object
  *   6. store-release(commit, T + 1)              <- here it becomes visible, all at once
- *   7. oldest of deleted objects
- *   8. published words, fence(seq_cst), wake who waits
+ *   7. published words, fence(seq_cst), wake who waits
+ *   8. grant what was requested; oldest of deleted objects
  *
  * A reader that meets a generation whose commit is above the commit counter
  * takes the generation before.  If the writer dies before 4, nothing of the
@@ -57,7 +57,7 @@ void ut_publish_wake_all(ut_publisher *publisher) {
     wake(&publisher->segment->super->published);
 }
 
-/* Step 8, the second half. */
+/* Step 7, the second half. */
 static void wake_waiters(ut_publisher *publisher, ut_object *const *objects, size_t count) {
     ut_control *control = publisher->segment->control;
     /* Pairs with the waiter's fence between adding itself to a count and loading a published
@@ -161,6 +161,22 @@ static void settle(ut_publisher *publisher, ut_object *object) {
     ut_object_clear_transaction(object);
 }
 
+/* A deleted object's generations all go at once. */
+static void close_window(ut_publisher *publisher, ut_object *object) {
+    if (!(object->next.kind & UT_KIND_DELETED) || object->oldest == object->generation)
+        return;
+    /* A reader that asked for a pin before it saw this commit counts on the window until it is
+     * granted, and nothing but a deletion closes it over a newest generation.  The fence in
+     * wake_waiters() stands between the commit and this look. */
+    if (!UT_SEEDED(121) && !UT_SEEDED(105))
+        ut_grants_look(publisher);
+    ut_store_release(&object->header->oldest, object->generation);
+    /* THE RULE, as in ut_space_raise(): what the object held may be reused from here on. */
+    ut_fence_release();
+    ut_store_fence();
+    object->oldest = object->generation;
+}
+
 untorn_status ut_publish(ut_publisher *publisher, ut_object *const *objects, size_t count) {
     ut_superblock *super = publisher->segment->super;
     if (!UT_SEEDED(105))
@@ -201,22 +217,22 @@ untorn_status ut_publish(ut_publisher *publisher, ut_object *const *objects, siz
     /* Pairs with the reader's acquire: who sees the commit sees every object's generation. */
     ut_store_release(&super->commit, commit);
     UT_STEP("committed");
+    publisher->commit = commit;
     for (size_t i = 0; i < count; i++) {
         ut_object *object = objects[i];
-        if (object->next.kind & UT_KIND_DELETED) {
-            ut_store_release(&object->header->oldest, object->generation);
-            object->oldest = object->generation;
-        }
+        if (UT_SEEDED(121))
+            close_window(publisher, object);
         /* After commit: who is woken by it finds what it waits for.  Stored before, a waiter
          * could load the new word, not find the data, and sleep through the commit. */
         ut_store_release(&object->header->published, (uint32_t)object->generation);
     }
     ut_store_release(&super->published, (uint32_t)commit);
-    publisher->commit = commit;
     wake_waiters(publisher, objects, count);
     UT_STEP("woken");
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        close_window(publisher, objects[i]);
         settle(publisher, objects[i]);
+    }
     if (list != 0)
         ut_space_give(publisher, list, count * sizeof(ut_record_entry));
     return UNTORN_OK;
@@ -231,6 +247,18 @@ undo_prepared:
 
 static untorn_status damaged(ut_segment *segment, const char *what) {
     return ut_fail(UNTORN_E_CORRUPT, "%s: damaged: %s", segment->message_name, what);
+}
+
+/* What replaying was once meant to do: whatever is complete and has the number. */
+static void revive(ut_segment *segment, uint64_t commit) {
+    for (uint64_t i = 0; i < ut_load_relaxed(&segment->super->objects); i++) {
+        ut_header *header = ut_segment_header(segment, i);
+        uint64_t next = ut_load_relaxed(&header->generation) + 1;
+        ut_descriptor descriptor;
+        if (ut_descriptor_of_generation(segment, header, next, &descriptor) == UT_FOUND &&
+            descriptor.commit == commit)
+            ut_store_relaxed(&header->generation, next);
+    }
 }
 
 untorn_status ut_publish_replay(ut_segment *segment) {
@@ -263,6 +291,8 @@ untorn_status ut_publish_replay(ut_segment *segment) {
         if (generation != entries[i].generation && generation + 1 != entries[i].generation)
             return damaged(segment, "commit record (generation)");
     }
+    if (UT_SEEDED(136))
+        revive(segment, prepared);
     for (uint64_t i = 0; i < record->count; i++)
         ut_store_release(&ut_segment_header(segment, entries[i].object)->generation,
                          entries[i].generation);

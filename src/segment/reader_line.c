@@ -4,6 +4,7 @@
  */
 #include "segment/reader_line.h"
 
+#include "base/clock.h"
 #include "base/file_ops.h"
 #include "base/fork_guard.h"
 #include "base/test_hooks.h"
@@ -89,6 +90,11 @@ void ut_pin_request(ut_segment *segment, ut_pin *pin, uint64_t wanted) {
     pin->nonce = (last > pin->nonce ? last : pin->nonce) + 1;
     if (pin->nonce <= mine && mine - pin->nonce < 1000000)
         pin->nonce = mine + 1;
+    /* And above every one that was posted here and withdrawn again: the writer may be about to
+     * grant that, for a commit that the other request wanted. */
+    uint64_t clock = (uint64_t)ut_clock_monotonic();
+    if (pin->nonce < clock && !UT_SEEDED(122))
+        pin->nonce = clock;
     pin->commit = 0;
     ut_store_relaxed(&line->wanted, wanted);
     /* Pairs with the writer's acquire in ut_grants_scan(): wanted belongs to the nonce. */

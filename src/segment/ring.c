@@ -142,14 +142,18 @@ untorn_status ut_ring_prepare(ut_publisher *publisher, ut_object *object) {
     if (commit == 0)
         return UNTORN_OK; /* not there since a writer died */
     uint64_t until = object->ring_commits[(reused + 1) & mask];
-    if (publisher->grants.standing != 0 && !UT_SEEDED(103) &&
-        ut_grants_need(&publisher->grants, commit, until)) {
-        untorn_status status = retain(publisher, object, reused, until);
-        if (status != UNTORN_OK)
-            return status;
+    while (publisher->grants.standing != 0 && !UT_SEEDED(103) &&
+           ut_grants_need(&publisher->grants, commit, until)) {
+        if (retain(publisher, object, reused, until) == UNTORN_OK)
+            break;
+        /* A commit does not fail because of a pin: rather the pin ends. */
+        if (ut_grants_revoke(publisher))
+            ut_space_release_held(publisher);
     }
     if (until > publisher->reach)
         publisher->reach = until;
+    if (UT_SEEDED(128)) /* the window tied to the ring */
+        ut_space_raise(publisher, object, reused + 1);
     return UNTORN_OK;
 }
 
@@ -203,7 +207,7 @@ untorn_status ut_ring_adopt(ut_publisher *publisher, ut_object *object) {
     for (uint64_t i = 0; i < object->ring_entries; i++) {
         uint64_t stamp = ut_load_relaxed(&object->ring[i].words[0]);
         ut_descriptor descriptor;
-        if (stamp > object->generation)
+        if (stamp > object->generation && !UT_SEEDED(136))
             ut_descriptor_retract(&object->ring[i]); /* of a transaction that never was */
         else if (stamp != 0 && (stamp & (object->ring_entries - 1)) == i &&
                  ut_descriptor_load(&object->ring[i], stamp, &descriptor) == UT_FOUND)

@@ -438,6 +438,12 @@ void ut_segment_detach(ut_segment *segment) {
     segment->fd = segment->control_fd = -1;
 }
 
+bool ut_segment_exists(const char *name) {
+    char path[UT_PATH_MAX];
+    return ut_segment_path(name, UT_SUFFIX_DATA, path) == UNTORN_OK &&
+           faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 untorn_status ut_segment_unlink(const char *name) {
     static const char *const suffixes[] = {UT_SUFFIX_DATA, UT_SUFFIX_CONTROL, UT_SUFFIX_ALIVE};
     untorn_status status = UNTORN_OK;

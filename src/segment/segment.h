@@ -69,6 +69,9 @@ untorn_status ut_segment_create(const char *name, const ut_segment_options *opti
 untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool write, bool control);
 void ut_segment_detach(ut_segment *segment);
 
+/* Whether there is a data file of this name. */
+bool ut_segment_exists(const char *name);
+
 /* Unlink the data, control and alive files. */
 untorn_status ut_segment_unlink(const char *name);
 

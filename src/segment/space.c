@@ -106,6 +106,7 @@ void ut_space_raise(ut_publisher *publisher, ut_object *object, uint64_t oldest)
         ut_grants_look(publisher); /* before, so that the first reuse grants the pin */
     if (oldest <= object->oldest)
         return;
+    UT_STEP("window is raised next");
     if (!UT_SEEDED(106))
         ut_store_release(&object->header->oldest, oldest);
     UT_STEP("window raised");
@@ -236,9 +237,20 @@ void ut_space_release_held(ut_publisher *publisher) {
     publisher->held.count = kept;
 }
 
+/* Whether there could be room if pins ended: no use in ending them for what cannot be had. */
+static bool pins_hold_enough(const ut_publisher *publisher, uint64_t rounded) {
+    uint64_t bytes = ut_alloc_free_bytes(publisher->alloc);
+    for (size_t i = 0; i < publisher->held.count; i++)
+        bytes += ut_alloc_rounded(publisher->held.list[i].bytes);
+    return publisher->held.count != 0 && bytes >= rounded;
+}
+
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                             uint64_t *offset) {
     uint64_t rounded = ut_alloc_rounded(bytes);
+    if (UT_TAKE_FAILS())
+        return ut_fail(UNTORN_E_NO_SPACE, "%s: no space, for a test",
+                       publisher->segment->message_name);
     if (!UT_SEEDED(105))
         ut_grants_look(publisher);
     if (object != NULL && take_own(publisher, object, rounded, offset))
@@ -248,7 +260,7 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
         *offset = ut_alloc_take(publisher->alloc, bytes);
     if (*offset == 0)
         *offset = reclaim(publisher, bytes);
-    while (*offset == 0 && ut_grants_revoke(publisher)) {
+    while (*offset == 0 && pins_hold_enough(publisher, rounded) && ut_grants_revoke(publisher)) {
         ut_space_release_held(publisher);
         *offset = ut_alloc_take(publisher->alloc, bytes);
         if (*offset == 0)

@@ -25,7 +25,8 @@ void ut_wait_begin(ut_waiter *waiter, ut_segment *segment, uint32_t line, uint32
     if (line == UT_NO_LINE)
         return;
     ut_store_relaxed(&segment->control->lines[line].waiting, waiting);
-    ut_fetch_add_relaxed(count_of(waiter), 1);
+    /* Release: who counts anew and sees the sum sees the flag. */
+    ut_fetch_add_release(count_of(waiter), 1);
     /* Pairs with the writer's fence between the published words and the counts. */
     ut_fence_seq_cst();
 }

@@ -18,7 +18,6 @@
 #include "base/status.h"
 #include "base/test_hooks.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 ut_found ut_array_check(untorn_array *array, const ut_descriptor *descriptor) {
@@ -44,22 +43,13 @@ ut_found ut_array_check(untorn_array *array, const ut_descriptor *descriptor) {
 untorn_status ut_region_bounds(const untorn_array *array, const uint64_t *shape,
                                const uint64_t *start, const uint64_t *count, uint64_t *from,
                                uint64_t *n) {
-    for (unsigned axis = 0; axis < array->definition->rank; axis++) {
-        uint64_t length = shape[axis];
-        from[axis] = start != NULL ? start[axis] : 0;
-        bool to_end = count == NULL || count[axis] == UNTORN_TO_END;
-        if (from[axis] > length)
-            return ut_array_fail(array, UNTORN_E_REGION,
-                                 "region start %" PRIu64 " exceeds shape %" PRIu64 " on axis %u",
-                                 from[axis], length, axis);
-        n[axis] = to_end ? length - from[axis] : count[axis];
-        if (n[axis] > length - from[axis])
-            return ut_array_fail(array, UNTORN_E_REGION,
-                                 "region %" PRIu64 ":%" PRIu64 " exceeds shape %" PRIu64
-                                 " on axis %u",
-                                 from[axis], from[axis] + n[axis], length, axis);
-    }
-    return UNTORN_OK;
+    unsigned rank = array->definition->rank;
+    unsigned axis = ut_region_fit(rank, shape, start, count, from, n);
+    if (axis == rank)
+        return UNTORN_OK;
+    char text[128];
+    untorn_status status = ut_region_describe(text, sizeof text, axis, shape, from, n);
+    return ut_array_fail(array, status, "%s", text);
 }
 
 /* Copy the rows at and above `skip` of a tile. */

@@ -9,6 +9,9 @@
  */
 #include "array/grid.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 uint64_t ut_product(unsigned rank, const uint64_t *counts) {
     uint64_t product = 1;
     bool overflow = false;
@@ -160,4 +163,31 @@ void ut_default_chunks(unsigned rank, const uint64_t *shape, size_t itemsize, ui
         budget /= chunks[i];
         empty_axes--;
     }
+}
+
+unsigned ut_region_fit(unsigned rank, const uint64_t *shape, const uint64_t *start,
+                       const uint64_t *count, uint64_t *from, uint64_t *n) {
+    unsigned exceeded = rank;
+    for (unsigned axis = rank; axis-- > 0;) {
+        uint64_t left;
+        from[axis] = start != NULL ? start[axis] : 0;
+        left = from[axis] <= shape[axis] ? shape[axis] - from[axis] : 0;
+        n[axis] = count == NULL || count[axis] == UNTORN_TO_END ? left : count[axis];
+        if (from[axis] > shape[axis] || n[axis] > left)
+            exceeded = axis;
+    }
+    return exceeded;
+}
+
+untorn_status ut_region_describe(char *text, size_t capacity, unsigned axis, const uint64_t *shape,
+                                 const uint64_t *from, const uint64_t *n) {
+    uint64_t end = n[axis] > UINT64_MAX - from[axis] ? UINT64_MAX : from[axis] + n[axis];
+    if (from[axis] > shape[axis])
+        snprintf(text, capacity, "region start %" PRIu64 " exceeds shape %" PRIu64 " on axis %u",
+                 from[axis], shape[axis], axis);
+    else
+        snprintf(text, capacity,
+                 "region %" PRIu64 ":%" PRIu64 " exceeds shape %" PRIu64 " on axis %u", from[axis],
+                 end, shape[axis], axis);
+    return UNTORN_E_REGION;
 }

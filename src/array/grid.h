@@ -41,6 +41,19 @@ uint64_t ut_grid_cells(unsigned rank, const uint64_t *shape, const uint64_t *chu
 /* The linear number of the chunk at `index`. */
 uint64_t ut_grid_linear(unsigned rank, const uint64_t *cells, const uint64_t *index);
 
+/*
+ * Resolve a region against a shape: `start` NULL is zeros, `count` NULL or an
+ * element UNTORN_TO_END is to the end of the axis.  `from` and `n` get the region,
+ * also where it does not fit.  Returns the first axis on which it exceeds the
+ * shape, or `rank` if there is none.
+ */
+unsigned ut_region_fit(unsigned rank, const uint64_t *shape, const uint64_t *start,
+                       const uint64_t *count, uint64_t *from, uint64_t *n);
+
+/* What is wrong with a region that does not fit on this axis. */
+untorn_status ut_region_describe(char *text, size_t capacity, unsigned axis, const uint64_t *shape,
+                                 const uint64_t *from, const uint64_t *n);
+
 /* One chunk's part of a region.  Only the first `rank` elements are set. */
 typedef struct ut_tile {
     uint64_t cell;                       /* the chunk's linear number */

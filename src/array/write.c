@@ -28,22 +28,12 @@ static untorn_status usable(const untorn_writer_array *array) {
 static untorn_status check_region(const untorn_writer_array *array, const uint64_t *start,
                                   const uint64_t *count, uint64_t *from, uint64_t *n) {
     unsigned rank = array->definition->rank;
-    for (unsigned axis = 0; axis < rank; axis++) {
-        from[axis] = start != NULL ? start[axis] : 0;
-        uint64_t length = array->shape[axis];
-        bool to_end = count == NULL || count[axis] == UNTORN_TO_END;
-        if (from[axis] > length)
-            return ut_writer_fail(array, UNTORN_E_REGION,
-                                  "region start %" PRIu64 " exceeds shape %" PRIu64 " on axis %u",
-                                  from[axis], length, axis);
-        n[axis] = to_end ? length - from[axis] : count[axis];
-        if (n[axis] > length - from[axis])
-            return ut_writer_fail(array, UNTORN_E_REGION,
-                                  "region %" PRIu64 ":%" PRIu64 " exceeds shape %" PRIu64
-                                  " on axis %u",
-                                  from[axis], from[axis] + n[axis], length, axis);
-    }
-    return UNTORN_OK;
+    unsigned axis = ut_region_fit(rank, array->shape, start, count, from, n);
+    if (axis == rank)
+        return UNTORN_OK;
+    char text[128];
+    untorn_status status = ut_region_describe(text, sizeof text, axis, array->shape, from, n);
+    return ut_writer_fail(array, status, "%s", text);
 }
 
 /* Whether the tile covers all that the array's shape shows of the chunk. */

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define DEFAULT_ATTEMPTS 8u
+#define MOST_ATTEMPTS 65536u /* more would be a hang */
 
 untorn_status ut_array_fail(const untorn_array *array, untorn_status status, const char *format,
                             ...) {
@@ -62,6 +63,8 @@ untorn_status untorn_reader_open(const char *segment, const untorn_reader_option
     reader->flags = options != NULL ? options->flags : 0;
     reader->attempts =
         options != NULL && options->attempts != 0 ? options->attempts : DEFAULT_ATTEMPTS;
+    if (reader->attempts > MOST_ATTEMPTS)
+        reader->attempts = MOST_ATTEMPTS;
     reader->serial = 1;
     ut_fork_generation();
     status = attach(reader, segment);

@@ -18,7 +18,7 @@
 
 enum world_array { W_SINGLE, W_MULTI, W_GROW, W_EDGE, W_GONE, W_ARRAYS };
 
-#define WORLD_LENGTH 256          // no array gets longer
+#define WORLD_LENGTH 256         // no array gets longer
 #define WORLD_HISTORY (1u << 18) // and none has more generations
 
 // What an array is from one commit on.
@@ -122,7 +122,8 @@ struct setting {
     unsigned attempts;
 };
 #define SETTINGS 3
-extern int world_ballast; // fill the segment but for a little, and take no offence at being overtaken
+extern int
+    world_ballast; // fill the segment but for a little, and take no offence at being overtaken
 extern const struct setting settings[SETTINGS];
 
 extern struct world the_world;

@@ -267,8 +267,8 @@ static void list_and_open(struct world_reader *reader) {
                 same = 0;
         for (size_t i = 0; i < listing->count; i++)
             there |= strcmp(listing->entries[i].name, "gone") == 0;
-        must(listing->count == (size_t)(W_ARRAYS - 1 + there + 2 * world_ballast), "%s: %zu entries", here,
-             listing->count);
+        must(listing->count == (size_t)(W_ARRAYS - 1 + there + 2 * world_ballast),
+             "%s: %zu entries", here, listing->count);
         must(!same || there == was, "STALE: %s: \"gone\" is %slisted", here, there ? "" : "not ");
         untorn_listing_free(listing);
     }

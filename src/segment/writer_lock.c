@@ -113,11 +113,14 @@ untorn_status ut_writer_lock_announce(ut_writer_lock *lock, const ut_segment *se
         return ut_fail_errno(errno == ENOSPC ? UNTORN_E_NO_SPACE : UNTORN_E_SYSTEM, errno,
                              "segment \"%s\": cannot create %s", segment->name, fresh);
     alive_text text = {{segment->super->nonce[0], segment->super->nonce[1]}, getpid()};
-    /* Locked before anybody else can open it. */
-    if (set_lock(fd) != 0 || ut_files->write(fd, &text, sizeof text) != (ssize_t)sizeof text ||
-        fchmod(fd, segment->super->mode & 0444) != 0 || ut_files->rename(fresh, path) != 0) {
+    /* Locked before anybody else can open it.  On a full mount it stays empty: that must not keep
+     * the segment from getting a writer, who may be the one to make room. */
+    ssize_t written = set_lock(fd) == 0 ? ut_files->write(fd, &text, sizeof text) : -1;
+    bool said = written == (ssize_t)sizeof text || (written < 0 && errno == ENOSPC);
+    if (!said || fchmod(fd, segment->super->mode & 0444) != 0 ||
+        ut_files->rename(fresh, path) != 0) {
         status =
-            ut_fail_errno(errno == ENOSPC ? UNTORN_E_NO_SPACE : UNTORN_E_SYSTEM, errno,
+            ut_fail_errno(UNTORN_E_SYSTEM, errno,
                           "segment \"%s\": cannot announce the writer in %s", segment->name, path);
         ut_fork_close_fd(fd);
         ut_files->unlink(fresh);
@@ -148,9 +151,11 @@ bool ut_writer_alive(const ut_segment *segment) {
         return false;
     alive_text text;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    bool alive = ut_files->pread(fd, &text, sizeof text, 0) == (ssize_t)sizeof text &&
-                 memcmp(text.nonce, segment->super->nonce, sizeof text.nonce) == 0 &&
-                 fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    ssize_t read = ut_files->pread(fd, &text, sizeof text, 0);
+    /* Empty: made on a full mount; whose it is is then told by its lock alone. */
+    bool ours = read == 0 || (read == (ssize_t)sizeof text &&
+                              memcmp(text.nonce, segment->super->nonce, sizeof text.nonce) == 0);
+    bool alive = ours && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
     ut_files->close(fd);
     return alive;
 }

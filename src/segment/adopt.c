@@ -63,7 +63,7 @@ static untorn_status claim_item(claim *c, uint64_t offset, uint64_t bytes, uint6
 /* `first` is the number of the first chunk below.  Cells that the descriptor does not show are
  * passed over: in nodes shared with newer generations they are those ones' business. */
 static untorn_status claim_place(claim *c, ut_place place, unsigned level, uint64_t first) {
-    if (place.ref == 0 || (place.ref & UT_REF_EVICTED))
+    if (place.ref == 0)
         return UNTORN_OK;
     ut_segment *segment = c->publisher->segment;
     const ut_descriptor *descriptor = &c->of->descriptor;
@@ -71,6 +71,8 @@ static untorn_status claim_place(claim *c, ut_place place, unsigned level, uint6
     if (!ut_ref_good(place.ref, place.version, descriptor->uid, level) ||
         place.version > descriptor->commit)
         return damaged(c->publisher, c->object, "damaged cell for", offset);
+    if (place.ref & UT_REF_EVICTED)
+        return UNTORN_OK;
     bool is_node = level > 0 && level < UT_LEVEL_ATTRIBUTES;
     uint64_t bytes = is_node
                          ? sizeof(ut_node)

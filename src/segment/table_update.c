@@ -28,8 +28,19 @@ static uint64_t span_of(unsigned level) {
     return level >= UT_MAX_DEPTH ? UINT64_MAX : UINT64_C(1) << (level * UT_NODE_SHIFT);
 }
 
-static ut_node *node_at(ut_publisher *publisher, uint64_t ref) {
-    return (ut_node *)(publisher->segment->base + ut_ref_offset(ref));
+/* NULL if there can be no such node: of a table that was damaged in a way that taking over could
+ * not tell, the writer must not make more damage. */
+static ut_node *node_at(ut_publisher *publisher, ut_place place, uint64_t uid, unsigned level) {
+    if (!ut_ref_good(place.ref, place.version, uid, level))
+        return NULL;
+    return ut_at(publisher->segment, ut_ref_offset(place.ref), sizeof(ut_node));
+}
+
+static untorn_status damaged(const ut_publisher *publisher, const ut_object *object,
+                             ut_place place) {
+    return ut_fail(UNTORN_E_CORRUPT, "%s: object %u: damaged table: reference to %llu",
+                   publisher->segment->message_name, object->index,
+                   (unsigned long long)ut_ref_offset(place.ref));
 }
 
 typedef struct update {
@@ -42,6 +53,11 @@ typedef struct update {
 
 static ut_place fresh_place(const update *u, uint64_t offset, uint64_t flags, unsigned level) {
     return (ut_place){ut_ref_make(offset, flags, u->version, u->uid, level), u->version};
+}
+
+static untorn_status old_node(const update *u, ut_place place, unsigned level, ut_node **node) {
+    *node = node_at(u->publisher, place, u->uid, level);
+    return *node != NULL ? UNTORN_OK : damaged(u->publisher, u->object, place);
 }
 
 /* A node all absent, or a copy. */
@@ -74,8 +90,11 @@ static untorn_status supersede_node(update *u, ut_place place) {
 static untorn_status drop(update *u, ut_place place, unsigned level) {
     if (place.ref == 0 || level == 0 || (place.ref & UT_REF_EVICTED))
         return UNTORN_OK;
+    ut_node *node;
+    untorn_status found = old_node(u, place, level, &node);
+    if (found != UNTORN_OK)
+        return found;
     if (level > 1) {
-        ut_node *node = node_at(u->publisher, place.ref);
         for (unsigned i = 0; i < UT_NODE_CELLS; i++) {
             untorn_status status = drop(u, ut_cell_load(&node->cells[i]), level - 1);
             if (status != UNTORN_OK)
@@ -98,9 +117,11 @@ static untorn_status cut(update *u, ut_place *place, unsigned level, uint64_t fi
     uint64_t span = span_of(level);
     if (level == 0 || keep - first >= span)
         return UNTORN_OK;
-    ut_node *node;
+    ut_node *node, *old;
     ut_place copy;
-    untorn_status status = new_node(u, node_at(u->publisher, place->ref), level, &node, &copy);
+    untorn_status status = old_node(u, *place, level, &old);
+    if (status == UNTORN_OK)
+        status = new_node(u, old, level, &node, &copy);
     if (status == UNTORN_OK)
         status = supersede_node(u, *place);
     if (status != UNTORN_OK)
@@ -141,7 +162,10 @@ static bool extendable(const update *u, ut_place place, unsigned level, uint64_t
         within++;
     if (within == 0)
         return true;
-    ut_place below = ut_cell_load(&node_at(u->publisher, place.ref)->cells[edge]);
+    ut_node *node = node_at(u->publisher, place, u->uid, level);
+    if (node == NULL)
+        return false; /* and then it cannot be copied either */
+    ut_place below = ut_cell_load(&node->cells[edge]);
     return extendable(u, below, level - 1, edge_first, changes, within);
 }
 
@@ -164,10 +188,15 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
             return status;
     } else if (place->version == u->version ||
                extendable(u, *place, level, first, changes, count)) {
-        node = node_at(u->publisher, place->ref);
+        untorn_status status = old_node(u, *place, level, &node);
+        if (status != UNTORN_OK)
+            return status;
     } else {
+        ut_node *old;
         ut_place copy;
-        untorn_status status = new_node(u, node_at(u->publisher, place->ref), level, &node, &copy);
+        untorn_status status = old_node(u, *place, level, &old);
+        if (status == UNTORN_OK)
+            status = new_node(u, old, level, &node, &copy);
         if (status == UNTORN_OK)
             status = supersede_node(u, *place);
         if (status != UNTORN_OK)
@@ -268,7 +297,9 @@ void ut_table_trim(ut_publisher *publisher, ut_object *object) {
     for (unsigned level = ut_kind_depth(object->now.kind); level > 0 && place.ref != 0; level--) {
         if (place.ref & UT_REF_EVICTED || cells - first >= span_of(level))
             return;
-        ut_node *node = node_at(publisher, place.ref);
+        ut_node *node = node_at(publisher, place, object->now.uid, level);
+        if (node == NULL)
+            return;
         uint64_t child = span_of(level - 1);
         uint64_t edge = (cells - first) / child;
         bool partly = (cells - first) % child != 0;
@@ -282,6 +313,15 @@ void ut_table_trim(ut_publisher *publisher, ut_object *object) {
     }
 }
 
+/* Whether a chunk's slot, or a text, is where the place says. */
+static bool slot_is_good(ut_publisher *publisher, const ut_object *object, ut_place place) {
+    uint64_t offset = ut_ref_offset(place.ref);
+    uint64_t bytes = ut_slot_bytes(publisher->segment, object->now.slot_bytes, offset);
+    return ut_ref_good(place.ref, place.version, object->now.uid, 0) &&
+           ((place.ref & UT_REF_EVICTED) ||
+            (bytes != 0 && ut_at(publisher->segment, offset, bytes) != NULL));
+}
+
 untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uint64_t number,
                            ut_place *place) {
     if (ut_object_is_free(object) || number >= object->now.cells) {
@@ -289,23 +329,28 @@ untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uin
         return UNTORN_OK;
     }
     ut_table_cursor cursor = {NULL, 0};
-    if (ut_table_lookup(publisher->segment, &object->now, number, &cursor, place) != UT_FOUND)
+    if (ut_table_lookup(publisher->segment, &object->now, number, &cursor, place) != UT_FOUND ||
+        (place->ref != 0 && !slot_is_good(publisher, object, *place)))
         return ut_fail(UNTORN_E_CORRUPT, "%s: object %u: damaged table at chunk %llu",
                        publisher->segment->message_name, object->index, (unsigned long long)number);
     return UNTORN_OK;
 }
 
-static untorn_status walk(ut_publisher *publisher, ut_place place, unsigned level, uint64_t first,
-                          uint64_t from, uint64_t end, ut_table_visit *visit, void *context) {
+static untorn_status walk(ut_publisher *publisher, const ut_object *object, ut_place place,
+                          unsigned level, uint64_t first, uint64_t from, uint64_t end,
+                          ut_table_visit *visit, void *context) {
     if (place.ref == 0)
         return UNTORN_OK;
     if (level == 0)
-        return visit(context, first, place);
-    ut_node *node = node_at(publisher, place.ref);
+        return slot_is_good(publisher, object, place) ? visit(context, first, place)
+                                                      : damaged(publisher, object, place);
+    ut_node *node = node_at(publisher, place, object->now.uid, level);
+    if (node == NULL)
+        return damaged(publisher, object, place);
     uint64_t child = span_of(level - 1);
     uint64_t i = from > first ? (from - first) / child : 0;
     for (; i < UT_NODE_CELLS && first + i * child < end; i++) {
-        untorn_status status = walk(publisher, ut_cell_load(&node->cells[i]), level - 1,
+        untorn_status status = walk(publisher, object, ut_cell_load(&node->cells[i]), level - 1,
                                     first + i * child, from, end, visit, context);
         if (status != UNTORN_OK)
             return status;
@@ -318,5 +363,6 @@ untorn_status ut_table_walk(ut_publisher *publisher, const ut_object *object, ui
     if (ut_object_is_free(object) || first >= end)
         return UNTORN_OK;
     ut_place root = {object->now.root_ref, object->now.root_version};
-    return walk(publisher, root, ut_kind_depth(object->now.kind), 0, first, end, visit, context);
+    return walk(publisher, object, root, ut_kind_depth(object->now.kind), 0, first, end, visit,
+                context);
 }

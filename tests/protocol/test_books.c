@@ -326,17 +326,17 @@ static void run_history(unsigned versions, uint64_t size, uint64_t leave, uint64
 
 static void P5_death_at_any_step_versions_2(void **state) {
     (void)state;
-    run_history(2, 512u << 10, 0, test_count(700), 60);
+    run_history(2, 512u << 10, 0, test_count(1500), 60);
 }
 
 static void P5_death_at_any_step_versions_3(void **state) {
     (void)state;
-    run_history(3, 1024u << 10, 0, test_count(700), 60);
+    run_history(3, 1024u << 10, 0, test_count(1500), 60);
 }
 
 static void P5_death_at_any_step_versions_4(void **state) {
     (void)state;
-    run_history(4, 3u << 20, 0, test_count(700), 60);
+    run_history(4, 3u << 20, 0, test_count(1500), 60);
 }
 
 static void P9_books_add_up_over_long_histories(void **state) {
@@ -349,11 +349,10 @@ static void P9_space_that_runs_out(void **state) {
     (void)state;
     for (unsigned versions = 2; versions <= 4; versions++)
         for (uint64_t leave = 16u << 10; leave <= 128u << 10; leave *= 2)
-            run_history(versions, 256u << 10, leave, test_count(1000), 10);
+            run_history(versions, 256u << 10, leave, test_count(2000), 10);
 }
 
 int main(void) {
-    ut_seeded_bug = getenv("SEEDED") ? atoi(getenv("SEEDED")) : 0;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P5_death_at_any_step_versions_2),
         cmocka_unit_test(P5_death_at_any_step_versions_3),

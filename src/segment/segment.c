@@ -56,6 +56,7 @@ uint64_t ut_segment_signature(void) {
                                   UT_DIRECTORY_SIZE,
                                   UT_HEADERS_PER_PAGE,
                                   UT_NODE_CELLS,
+                                  UT_MAX_DEPTH,
                                   UNTORN_MAX_RANK,
                                   sizeof(ut_superblock),
                                   sizeof(ut_record),

@@ -86,6 +86,16 @@ static untorn_status supersede_node(update *u, ut_place place) {
                                                       .born = place.version});
 }
 
+/* A copy to be changed, in place of a node that readers reach. */
+static untorn_status copy_node(update *u, ut_place place, unsigned level, ut_node **node,
+                               ut_place *copy) {
+    ut_node *old;
+    untorn_status status = old_node(u, place, level, &old);
+    if (status == UNTORN_OK)
+        status = new_node(u, old, level, node, copy);
+    return status == UNTORN_OK ? supersede_node(u, place) : status;
+}
+
 /* Supersede the nodes of a subtree (not its chunks: those are in object->dropped). */
 static untorn_status drop(update *u, ut_place place, unsigned level) {
     if (place.ref == 0 || level == 0 || (place.ref & UT_REF_EVICTED))
@@ -117,13 +127,9 @@ static untorn_status cut(update *u, ut_place *place, unsigned level, uint64_t fi
     uint64_t span = span_of(level);
     if (level == 0 || keep - first >= span)
         return UNTORN_OK;
-    ut_node *node, *old;
+    ut_node *node;
     ut_place copy;
-    untorn_status status = old_node(u, *place, level, &old);
-    if (status == UNTORN_OK)
-        status = new_node(u, old, level, &node, &copy);
-    if (status == UNTORN_OK)
-        status = supersede_node(u, *place);
+    untorn_status status = copy_node(u, *place, level, &node, &copy);
     if (status != UNTORN_OK)
         return status;
     uint64_t child = span_of(level - 1);
@@ -192,13 +198,8 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
         if (status != UNTORN_OK)
             return status;
     } else {
-        ut_node *old;
         ut_place copy;
-        untorn_status status = old_node(u, *place, level, &old);
-        if (status == UNTORN_OK)
-            status = new_node(u, old, level, &node, &copy);
-        if (status == UNTORN_OK)
-            status = supersede_node(u, *place);
+        untorn_status status = copy_node(u, *place, level, &node, &copy);
         if (status != UNTORN_OK)
             return status;
         *place = copy;

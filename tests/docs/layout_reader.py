@@ -60,9 +60,9 @@ xxh3 = load_xxh3()
 
 
 def signature():
-    words = (VERSION, PAGE, UNIT, LINES, DIRECTORY, PER_PAGE, CELLS, MAX_RANK,
+    words = (VERSION, PAGE, UNIT, LINES, DIRECTORY, PER_PAGE, CELLS, MAX_DEPTH, MAX_RANK,
              2048, 2048, 256, 128, 128, HEAP, 0x0102030405060708)
-    return xxh3(struct.pack("<15Q", *words))
+    return xxh3(struct.pack("<16Q", *words))
 
 
 def cell_check(ref, version, uid, level):

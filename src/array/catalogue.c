@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The reader's private copy of the catalogue: definitions by object index, and a
- * map from names to them.
+ * The reader's private copy of the catalogue: the texts of definitions by object
+ * index, and a table from names to them.  A text is decoded when its array is
+ * first opened, so that attaching to ten thousand arrays costs a copy of each.
  *
  * It is brought up to date by walking the catalogue's table and reading only the
  * texts whose version differs from what is there; a version never has two
@@ -65,10 +66,27 @@ static bool add_fresh(fresh_entries *fresh, uint64_t index, ut_catalogue_entry e
     return true;
 }
 
+static void free_entry(ut_catalogue_entry *entry) {
+    free(entry->text);
+    ut_definition_drop(entry->definition);
+    memset(entry, 0, sizeof *entry);
+}
+
 static void free_fresh(fresh_entries *fresh) {
     for (size_t i = 0; i < fresh->count; i++)
-        ut_definition_drop(fresh->list[i].entry.definition);
+        free_entry(&fresh->list[i].entry);
     free(fresh->list);
+}
+
+static ut_found read_entry(ut_segment *segment, ut_place place, ut_catalogue_entry *entry) {
+    ut_found found = ut_text_copy(segment, ut_ref_offset(place.ref), UT_MAX_DEFINITION,
+                                  &entry->text, &entry->length);
+    if (found == UT_FOUND &&
+        !ut_definition_peek(entry->text, entry->length, &entry->kind, &entry->name))
+        found = UT_DAMAGED;
+    if (found != UT_FOUND)
+        free_entry(entry);
+    return found;
 }
 
 /* Read what differs from the entries. */
@@ -87,21 +105,14 @@ static ut_found collect(ut_catalogue *catalogue, ut_attempts *attempts, ut_heade
         uint64_t version = place.ref != 0 ? place.version : 0;
         if (version == (i < catalogue->count ? catalogue->entries[i].version : 0))
             continue;
-        ut_catalogue_entry entry = {version, NULL};
+        ut_catalogue_entry entry = {.version = version};
         if (version != 0) {
-            char *text;
-            size_t length;
-            ut_found found =
-                ut_text_copy(segment, ut_ref_offset(place.ref), UT_MAX_DEFINITION, &text, &length);
+            ut_found found = read_entry(segment, place, &entry);
             if (found != UT_FOUND)
                 return found;
-            untorn_status status = ut_definition_decode(text, length, &entry.definition);
-            free(text);
-            if (status != UNTORN_OK)
-                return UT_DAMAGED;
         }
         if (!add_fresh(fresh, i, entry)) {
-            ut_definition_drop(entry.definition);
+            free_entry(&entry);
             return UT_NOT_FOUND;
         }
         if ((fresh->count & 63) == 0 && !ut_hold_valid(&attempts->hold, header, descriptor->stamp))
@@ -110,14 +121,68 @@ static ut_found collect(ut_catalogue *catalogue, ut_attempts *attempts, ut_heade
     return UT_FOUND;
 }
 
+/* --- names --- */
+
+static uint32_t *slot_of(const ut_catalogue *catalogue, const char *name) {
+    size_t slot = ut_hash(name, strlen(name)) & (catalogue->slot_count - 1);
+    while (catalogue->slots[slot] != 0 &&
+           strcmp(catalogue->entries[catalogue->slots[slot] - 1].name, name) != 0)
+        slot = (slot + 1) & (catalogue->slot_count - 1);
+    return &catalogue->slots[slot];
+}
+
+static untorn_status index_names(ut_catalogue *catalogue) {
+    size_t size = 64;
+    while (size < 2 * catalogue->count)
+        size *= 2;
+    uint32_t *slots = calloc(size, sizeof *slots);
+    if (slots == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for the catalogue");
+    free(catalogue->slots);
+    catalogue->slots = slots;
+    catalogue->slot_count = size;
+    for (size_t i = 0; i < catalogue->count; i++) {
+        if (catalogue->entries[i].text == NULL)
+            continue;
+        uint32_t *slot = slot_of(catalogue, catalogue->entries[i].name);
+        if (*slot != 0)
+            return ut_fail(UNTORN_E_CORRUPT, "\"%s\" is defined twice", catalogue->entries[i].name);
+        *slot = (uint32_t)i + 1;
+    }
+    return UNTORN_OK;
+}
+
+ut_catalogue_entry *ut_catalogue_find(const ut_catalogue *catalogue, const char *name,
+                                      unsigned kind) {
+    if (catalogue->slot_count == 0)
+        return NULL;
+    uint32_t index = *slot_of(catalogue, name);
+    ut_catalogue_entry *entry = index != 0 ? &catalogue->entries[index - 1] : NULL;
+    return entry != NULL && entry->kind == kind ? entry : NULL;
+}
+
+bool ut_catalogue_has_below(const ut_catalogue *catalogue, const char *prefix) {
+    size_t length = strlen(prefix);
+    for (size_t i = 0; i < catalogue->count; i++) {
+        const char *name = catalogue->entries[i].name;
+        if (name != NULL && strncmp(name, prefix, length) == 0 && name[length] == '/')
+            return true;
+    }
+    return false;
+}
+
+untorn_status ut_catalogue_decode(ut_catalogue_entry *entry, ut_definition **definition) {
+    if (entry->definition == NULL) {
+        untorn_status status = ut_definition_decode(entry->text, entry->length, &entry->definition);
+        if (status != UNTORN_OK)
+            return status;
+    }
+    *definition = entry->definition;
+    return UNTORN_OK;
+}
+
 static untorn_status apply(ut_catalogue *catalogue, fresh_entries *fresh) {
     for (size_t i = 0; i < fresh->count; i++) {
-        uint64_t index = fresh->list[i].index;
-        if (index < catalogue->count && catalogue->entries[index].definition != NULL)
-            ut_name_index_remove(&catalogue->names, catalogue->entries[index].definition->name);
-    }
-    untorn_status status = UNTORN_OK;
-    for (size_t i = 0; i < fresh->count && status == UNTORN_OK; i++) {
         uint64_t index = fresh->list[i].index;
         if (index >= catalogue->capacity) {
             size_t capacity = catalogue->capacity != 0 ? catalogue->capacity : 64;
@@ -133,20 +198,11 @@ static untorn_status apply(ut_catalogue *catalogue, fresh_entries *fresh) {
         }
         if (index >= catalogue->count)
             catalogue->count = index + 1;
-        ut_catalogue_entry *entry = &catalogue->entries[index];
-        ut_definition_drop(entry->definition);
-        *entry = fresh->list[i].entry;
-        fresh->list[i].entry.definition = NULL;
-        if (entry->definition == NULL)
-            continue;
-        const ut_name_entry *there = ut_name_index_find(&catalogue->names, entry->definition->name);
-        if (there != NULL && there->value != NULL)
-            status = ut_fail(UNTORN_E_CORRUPT, "\"%s\" is defined twice", entry->definition->name);
-        else
-            status = ut_name_index_put(&catalogue->names, entry->definition->name,
-                                       (void *)(uintptr_t)(index + 1));
+        free_entry(&catalogue->entries[index]);
+        catalogue->entries[index] = fresh->list[i].entry;
+        memset(&fresh->list[i].entry, 0, sizeof fresh->list[i].entry);
     }
-    return status;
+    return index_names(catalogue);
 }
 
 /* Start anew after a failure half-way. */
@@ -196,11 +252,12 @@ ut_found ut_catalogue_refresh(ut_catalogue *catalogue, ut_attempts *attempts,
 
 void ut_catalogue_free(ut_catalogue *catalogue) {
     for (size_t i = 0; i < catalogue->count; i++)
-        ut_definition_drop(catalogue->entries[i].definition);
+        free_entry(&catalogue->entries[i]);
     free(catalogue->entries);
-    ut_name_index_free(&catalogue->names);
+    free(catalogue->slots);
     catalogue->entries = NULL;
-    catalogue->count = catalogue->capacity = 0;
+    catalogue->slots = NULL;
+    catalogue->count = catalogue->capacity = catalogue->slot_count = 0;
 }
 
 untorn_status ut_catalogue_update(untorn_reader *reader) {

@@ -302,6 +302,21 @@ untorn_status ut_definition_decode(const void *text, size_t bytes, ut_definition
     return UNTORN_OK;
 }
 
+bool ut_definition_peek(const void *text, size_t bytes, unsigned *kind, const char **name) {
+    reader r = {text, (const unsigned char *)text + bytes, false};
+    *kind = get32(&r);
+    uint32_t rank = get32(&r);
+    get(&r, 8);
+    uint32_t itemsize = get32(&r), length = get32(&r);
+    get(&r, 16 + 8);
+    if (r.bad || (*kind != UT_KIND_GROUP && *kind != UT_KIND_ARRAY) || rank > UNTORN_MAX_RANK ||
+        itemsize > UT_MAX_ITEMSIZE || length > UNTORN_MAX_NAME)
+        return false;
+    get(&r, 8 * (size_t)rank + itemsize);
+    *name = (const char *)get(&r, (size_t)length + 1);
+    return !r.bad && strnlen(*name, (size_t)length + 1) == length;
+}
+
 void ut_definition_hold(ut_definition *definition) {
     ut_fetch_add_relaxed(&definition->references, 1);
 }

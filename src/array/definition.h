@@ -58,6 +58,10 @@ void ut_definition_encode(const ut_definition *definition, void *text);
  * segment.  UNTORN_E_CORRUPT if they cannot be a definition. */
 untorn_status ut_definition_decode(const void *text, size_t bytes, ut_definition **out);
 
+/* Only the kind and the name of an encoded definition; *name points into `text`.  False if they
+ * cannot be; the rest is not looked at. */
+bool ut_definition_peek(const void *text, size_t bytes, unsigned *kind, const char **name);
+
 void ut_definition_hold(ut_definition *definition);
 void ut_definition_drop(ut_definition *definition); /* NULL is allowed */
 

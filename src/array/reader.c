@@ -149,8 +149,7 @@ untorn_status untorn_reader_stat(untorn_reader *reader, untorn_stat *stat) {
     stat->writer_pid = (int)ut_load_relaxed(&super->writer_pid);
     pthread_mutex_lock(&reader->lock);
     for (size_t i = 0; i < reader->catalogue.count; i++) {
-        const ut_definition *definition = reader->catalogue.entries[i].definition;
-        stat->arrays += definition != NULL && definition->kind == UT_KIND_ARRAY;
+        stat->arrays += reader->catalogue.entries[i].kind == UT_KIND_ARRAY;
     }
     pthread_mutex_unlock(&reader->lock);
     return UNTORN_OK;
@@ -180,24 +179,39 @@ static untorn_status add_entry(untorn_listing *listing, size_t *capacity, const 
     return UNTORN_OK;
 }
 
+/* Sorted, keep one of each name. */
+static void drop_repeats(untorn_listing *listing) {
+    untorn_entry *entries = (untorn_entry *)(uintptr_t)listing->entries;
+    size_t kept = 0;
+    for (size_t i = 0; i < listing->count; i++) {
+        if (kept != 0 && strcmp(entries[kept - 1].name, entries[i].name) == 0)
+            free((void *)(uintptr_t)entries[i].name);
+        else
+            entries[kept++] = entries[i];
+    }
+    listing->count = kept;
+}
+
 /* Arrays, groups with attributes, and every path prefix of either. */
 static untorn_status fill_listing(const ut_catalogue *catalogue, untorn_listing *listing) {
     size_t capacity = 0;
     untorn_status status = UNTORN_OK;
-    for (size_t b = 0; b < catalogue->names.bucket_count; b++)
-        for (const ut_name_entry *entry = catalogue->names.buckets[b];
-             entry != NULL && status == UNTORN_OK; entry = entry->next) {
-            if (entry->name[0] == '\0')
-                continue;
-            size_t index = (size_t)(uintptr_t)entry->value;
-            bool array =
-                index != 0 && catalogue->entries[index - 1].definition->kind == UT_KIND_ARRAY;
-            status = add_entry(listing, &capacity, entry->name, strlen(entry->name),
-                               array ? UNTORN_KIND_ARRAY : UNTORN_KIND_GROUP);
-        }
-    if (status == UNTORN_OK && listing->count > 0)
+    for (size_t i = 0; i < catalogue->count && status == UNTORN_OK; i++) {
+        const ut_catalogue_entry *entry = &catalogue->entries[i];
+        if (entry->text == NULL || entry->name[0] == '\0')
+            continue;
+        size_t length = strlen(entry->name);
+        status = add_entry(listing, &capacity, entry->name, length,
+                           entry->kind == UT_KIND_ARRAY ? UNTORN_KIND_ARRAY : UNTORN_KIND_GROUP);
+        for (size_t at = 1; at < length && status == UNTORN_OK; at++)
+            if (entry->name[at] == '/')
+                status = add_entry(listing, &capacity, entry->name, at, UNTORN_KIND_GROUP);
+    }
+    if (status == UNTORN_OK && listing->count > 0) {
         qsort((void *)(uintptr_t)listing->entries, listing->count, sizeof *listing->entries,
               by_name);
+        drop_repeats(listing);
+    }
     return status;
 }
 
@@ -270,17 +284,19 @@ static untorn_status look_up(untorn_reader *reader, const char *name, unsigned k
         return status;
     UT_STEP("catalogue current");
     pthread_mutex_lock(&reader->lock);
-    const ut_name_entry *entry = ut_name_index_find(&reader->catalogue.names, name);
-    size_t found = entry != NULL ? (size_t)(uintptr_t)entry->value : 0;
-    if (found != 0 && reader->catalogue.entries[found - 1].definition->kind == kind) {
-        *index = (uint32_t)(found - 1);
-        *definition = reader->catalogue.entries[found - 1].definition;
+    ut_catalogue_entry *entry = ut_catalogue_find(&reader->catalogue, name, kind);
+    bool there = entry != NULL;
+    if (there)
+        status = ut_catalogue_decode(entry, definition);
+    if (there && status == UNTORN_OK) {
+        *index = (uint32_t)(entry - reader->catalogue.entries);
         ut_definition_hold(*definition);
-    } else {
-        status = UNTORN_E_NO_ARRAY;
     }
     pthread_mutex_unlock(&reader->lock);
     if (status != UNTORN_OK)
+        return ut_fail(status, "%s: \"%.1000s\": damaged definition", reader->segment->message_name,
+                       name);
+    if (!there)
         return ut_fail(UNTORN_E_NO_ARRAY, "%s: %s \"%.1000s\": does not exist",
                        reader->segment->message_name, kind == UT_KIND_ARRAY ? "array" : "group",
                        name);
@@ -377,8 +393,7 @@ untorn_status untorn_group_attributes(untorn_reader *reader, const char *group, 
     if (status == UNTORN_E_NO_ARRAY) {
         /* A group that is only a prefix, or the root, has no attributes but exists. */
         pthread_mutex_lock(&reader->lock);
-        const ut_name_entry *entry = ut_name_index_find(&reader->catalogue.names, group);
-        bool exists = group[0] == '\0' || (entry != NULL && entry->value == NULL);
+        bool exists = group[0] == '\0' || ut_catalogue_has_below(&reader->catalogue, group);
         pthread_mutex_unlock(&reader->lock);
         if (!exists)
             return status;

@@ -10,7 +10,6 @@
 #define UT_READER_H
 
 #include "array/definition.h"
-#include "array/name_index.h"
 #include "segment/cell_table.h"
 #include "segment/reader_line.h"
 
@@ -49,7 +48,11 @@ ut_found ut_attempts_descriptor(ut_attempts *attempts, ut_header *header, ut_des
 
 typedef struct ut_catalogue_entry {
     uint64_t version; /* of the text; 0: absent */
-    ut_definition *definition;
+    unsigned kind;
+    const char *name; /* points into text */
+    char *text;       /* the encoded definition */
+    size_t length;
+    ut_definition *definition; /* decoded when first asked for */
 } ut_catalogue_entry;
 
 /* Definitions by object index, as of one generation of the catalogue. */
@@ -59,8 +62,17 @@ typedef struct ut_catalogue {
     uint64_t commit;
     ut_catalogue_entry *entries;
     size_t count, capacity;
-    ut_name_index names; /* values are entries' indices + 1, as pointers */
+    uint32_t *slots; /* open addressing by name: index + 1, or 0 */
+    size_t slot_count;
 } ut_catalogue;
+
+/* The entry of this name and kind, or NULL. */
+ut_catalogue_entry *ut_catalogue_find(const ut_catalogue *catalogue, const char *name,
+                                      unsigned kind);
+/* Whether a name has this one as a path prefix. */
+bool ut_catalogue_has_below(const ut_catalogue *catalogue, const char *prefix);
+/* The entry's definition, which lives as long as the entry unless it is held. */
+untorn_status ut_catalogue_decode(ut_catalogue_entry *entry, ut_definition **definition);
 
 /* Bring the entries up to what the attempt sees.  Overtaken: UT_NOT_FOUND. */
 ut_found ut_catalogue_refresh(ut_catalogue *catalogue, ut_attempts *attempts,

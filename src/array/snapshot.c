@@ -61,8 +61,12 @@ static ut_found add_all(untorn_snapshot *snapshot, ut_attempts *attempts, ut_cat
     }
     snapshot->members = members;
     for (size_t i = 0; i < catalogue->count && *failure == UNTORN_OK; i++) {
-        ut_definition *definition = catalogue->entries[i].definition;
-        if (definition != NULL && definition->kind == UT_KIND_ARRAY)
+        ut_catalogue_entry *entry = &catalogue->entries[i];
+        if (entry->kind != UT_KIND_ARRAY)
+            continue;
+        ut_definition *definition;
+        *failure = ut_catalogue_decode(entry, &definition);
+        if (*failure == UNTORN_OK)
             *failure = add_member(snapshot, (uint32_t)i, definition);
     }
     return UT_FOUND;

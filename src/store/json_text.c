@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Pieces of JSON as text.  Numbers are tried with ever more digits until one reads back as the
-// same value, which gives the shortest.  What is printed with the C library's functions is freed
-// of the locale's decimal point.
+// same value, which gives the shortest; all digits before the point are shown below 1e15.  What is
+// printed with the C library's functions is freed of the locale's decimal point.
 #include "store/json_text.h"
 
 #include <math.h>
@@ -13,6 +13,15 @@
 #include "array/name.h"
 #include "base/status.h"
 
+// One character of a string, which is known to need no other escape.
+static void add_character(ut_growing_text *text, uint32_t code) {
+    if (code >= 0x10000)
+        ut_text_format(text, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)),
+                       (unsigned)(0xdc00 + (code & 0x3ff)));
+    else
+        ut_text_format(text, "\\u%04x", (unsigned)code);
+}
+
 untorn_status ut_json_add_string(ut_growing_text *text, const char *string) {
     size_t left = strlen(string);
     ut_text_add(text, "\"");
@@ -23,8 +32,8 @@ untorn_status ut_json_add_string(ut_growing_text *text, const char *string) {
             return ut_fail(UNTORN_E_CORRUPT, "a name is not UTF-8");
         if (code == '"' || code == '\\')
             ut_text_format(text, "\\%c", (int)code);
-        else if (code < 0x20 || code == 0x7f)
-            ut_text_format(text, "\\u%04x", (unsigned)code);
+        else if (code < 0x20 || code >= 0x7f)
+            add_character(text, code);
         else
             ut_text_add_bytes(text, string, n);
         string += n;
@@ -82,10 +91,16 @@ static void add_shortest(ut_growing_text *text, double value, int digits, reads_
         return;
     }
     char printed[64];
-    for (int n = 1; n <= digits; n++) {
+    int n = 1;
+    for (; n <= digits; n++) {
         snprintf(printed, sizeof printed, "%.*g", n, value);
         if (same(strtod(printed, NULL), value))
             break;
+    }
+    if (fabs(value) >= 10 && fabs(value) < 1e15) { // rather 100 than 1e+02
+        int whole = snprintf(NULL, 0, "%.0f", fabs(value));
+        if (whole > n)
+            snprintf(printed, sizeof printed, "%.*g", whole, value);
     }
     bool fractional = false;
     for (const char *at = printed; *at != '\0';) {
@@ -201,6 +216,25 @@ static bool string_is(const char *at, const char *name) {
     return *name == '\0';
 }
 
+// JSON as it is, but in ASCII: other characters are only in strings.
+static void add_ascii(ut_growing_text *text, const char *bytes, size_t n) {
+    while (n > 0) {
+        size_t plain = 0;
+        while (plain < n && (unsigned char)bytes[plain] < 0x80)
+            plain++;
+        ut_text_add_bytes(text, bytes, plain);
+        bytes += plain;
+        n -= plain;
+        uint32_t code;
+        size_t length = ut_utf8_decode(bytes, n, &code);
+        if (n == 0 || length == 0)
+            return;
+        add_character(text, code);
+        bytes += length;
+        n -= length;
+    }
+}
+
 size_t ut_json_add_members(ut_growing_text *text, const char *object, const char *skip) {
     size_t count = 0;
     const char *at = skip_space(object);
@@ -213,7 +247,7 @@ size_t ut_json_add_members(ut_growing_text *text, const char *object, const char
         if (skip == NULL || !string_is(at, skip)) {
             if (count++ > 0)
                 ut_text_add(text, ",");
-            ut_text_add_bytes(text, at, (size_t)(last - at));
+            add_ascii(text, at, (size_t)(last - at));
         }
         if (*end != ',')
             break;

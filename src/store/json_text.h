@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Pieces of JSON as text, for metadata files: strings, numbers, base64, and the members of an
-// object that is only passed on.
+// object that is only passed on.  All of it is ASCII, other characters escaped: zarr-python 2 reads
+// metadata as ASCII and refuses anything else.
 #ifndef UT_JSON_TEXT_H
 #define UT_JSON_TEXT_H
 

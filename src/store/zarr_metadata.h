@@ -23,7 +23,8 @@
  *     {"uuid":"…","epoch":1,"commit":281474976710659,"time":"2026-01-02T03:04:05.123456789Z"}
  *   Commit numbers are integers of 64 bits.
  *
- * All texts are compact JSON without a newline and are added to `out`, which the
+ * All texts are compact JSON in ASCII (zarr-python 2 reads nothing else), without a
+ * newline, and are added to `out`, which the
  * caller may have cleared.  All functions check `attributes` (a JSON object; NULL
  * or "": none) and all names again, and return UNTORN_E_JSON, _CORRUPT or
  * _NO_MEMORY; `out` is then of no use.

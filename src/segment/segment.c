@@ -49,22 +49,14 @@ untorn_status ut_segment_path(const char *name, const char *suffix, char path[UT
 }
 
 uint64_t ut_segment_signature(void) {
-    const uint64_t constants[] = {UT_FORMAT_VERSION,
-                                  UT_PAGE,
-                                  UT_UNIT,
-                                  UT_LINES,
-                                  UT_DIRECTORY_SIZE,
-                                  UT_HEADERS_PER_PAGE,
-                                  UT_NODE_CELLS,
-                                  UT_MAX_DEPTH,
-                                  UNTORN_MAX_RANK,
-                                  sizeof(ut_superblock),
-                                  sizeof(ut_record),
-                                  sizeof(ut_descriptor),
-                                  sizeof(ut_header),
-                                  sizeof(ut_line),
-                                  UT_HEAP_OFFSET,
-                                  UINT64_C(0x0102030405060708)};
+    const uint64_t constants[] = {UT_FORMAT_VERSION, UT_PAGE,
+                                  UT_UNIT,           UT_LINES,
+                                  UT_DIRECTORY_SIZE, UT_HEADERS_PER_PAGE,
+                                  UT_NODE_CELLS,     UT_MAX_DEPTH,
+                                  UNTORN_MAX_RANK,   sizeof(ut_superblock),
+                                  sizeof(ut_record), sizeof(ut_descriptor),
+                                  sizeof(ut_header), sizeof(ut_line),
+                                  UT_HEAP_OFFSET,    UINT64_C(0x0102030405060708)};
     return ut_hash(constants, sizeof constants);
 }
 

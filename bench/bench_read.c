@@ -216,6 +216,10 @@ int main(void) {
     for (int i = 0; i < 4; i++)
         idle(sizes[i]);
     bench_section("Reading a whole array while the writer rewrites it without pause");
+    bench_note(
+        "The rate to compare with is that of memcpy of memory which another process rewrites in "
+        "the same way: what is new comes out of the writer's cache, for memcpy, too. Beside it, "
+        "memcpy of memory that nobody writes and the reader's own cache holds");
     long before = preemptions();
     for (int i = 1; i < 4; i++)
         busy(sizes[i]);

@@ -24,6 +24,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* A descriptor that must stay readable, and until when. */
 typedef struct living {
@@ -41,8 +42,21 @@ static untorn_status damaged(const ut_publisher *publisher, const ut_object *obj
 
 /* --- 5: claiming --- */
 
+/*
+ * Who claimed what begins at a unit: the number of the walk, counted over all descriptors of all
+ * objects.  Generations of one object share what did not change, so a walk may come upon what an
+ * earlier one of the same object claimed.  Anything else claimed twice would be freed twice.
+ */
+typedef struct claims {
+    uint32_t *walks; /* by offset / UT_UNIT; 0: nobody, or not by a walk */
+    size_t bytes;
+    uint32_t walk;  /* the present one */
+    uint32_t first; /* the object's first */
+} claims;
+
 typedef struct claim {
     ut_publisher *publisher;
+    claims *claims;
     ut_object *object;
     const living *of;
     ut_items *superseded; /* what only older ones than the newest reach */
@@ -52,8 +66,11 @@ typedef struct claim {
 static untorn_status claim_item(claim *c, uint64_t offset, uint64_t bytes, uint64_t born,
                                 int *fresh) {
     *fresh = bytes == 0 ? -1 : ut_alloc_mark(c->publisher->alloc, offset, bytes);
-    if (*fresh < 0)
+    uint32_t *walk = &c->claims->walks[offset / UT_UNIT];
+    if (*fresh < 0 || (*fresh == 0 && (*walk < c->claims->first || *walk == c->claims->walk)))
         return damaged(c->publisher, c->object, "reference that overlaps something else", offset);
+    if (*fresh == 1)
+        *walk = c->claims->walk;
     if (*fresh == 0 || c->of->until == UINT64_MAX)
         return UNTORN_OK;
     ut_item item = {offset, bytes, born, c->of->until, c->of->generation};
@@ -140,13 +157,14 @@ static int by_generation(const void *a, const void *b) {
     return x->generation < y->generation ? -1 : x->generation > y->generation;
 }
 
-static untorn_status claim_object(ut_publisher *publisher, ut_object *object) {
+static untorn_status claim_object(ut_publisher *publisher, ut_object *object, claims *all_claims) {
     living *all = NULL;
     size_t count = 0;
     untorn_status status = find_all(object, &all, &count);
     if (status != UNTORN_OK)
         return status;
     ut_items superseded = {0};
+    all_claims->first = all_claims->walk + 1;
     for (size_t i = 0; i < count && status == UNTORN_OK; i++) {
         living *one = &all[i];
         one->until = i == 0 ? UINT64_MAX : all[i - 1].descriptor.commit;
@@ -157,7 +175,8 @@ static untorn_status claim_object(ut_publisher *publisher, ut_object *object) {
         if (i > 0 && !one->windowed &&
             !ut_grants_need(&publisher->grants, one->descriptor.commit, one->until))
             continue;
-        claim c = {publisher, object, one, &superseded};
+        all_claims->walk++;
+        claim c = {publisher, all_claims, object, one, &superseded};
         status = claim_living(&c);
     }
     if (status == UNTORN_OK)
@@ -246,6 +265,29 @@ static untorn_status find_window(ut_publisher *publisher, ut_object *object) {
     return UNTORN_OK;
 }
 
+static untorn_status claim_all(ut_publisher *publisher, uint64_t reserve) {
+    claims all = {.bytes = reserve / UT_UNIT * sizeof(uint32_t)};
+    /* Zeroed, and real only where something is claimed. */
+    all.walks = mmap(NULL, all.bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all.walks == MAP_FAILED)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory while taking over",
+                       publisher->segment->message_name);
+    untorn_status status = UNTORN_OK;
+    for (uint32_t i = 0; i < publisher->object_count && status == UNTORN_OK; i++) {
+        ut_object *object = publisher->objects[i];
+        status = claim_object(publisher, object, &all);
+        if (status != UNTORN_OK)
+            break;
+        ut_table_trim(publisher, object);
+        if (i != 0 && ut_object_is_free(object))
+            ut_object_give(publisher, object);
+        ut_store_release(&object->header->published, (uint32_t)object->generation);
+    }
+    munmap(all.walks, all.bytes);
+    return status;
+}
+
 untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     memset(publisher, 0, sizeof *publisher);
     publisher->segment = segment;
@@ -288,16 +330,9 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     ut_fence_release();
     ut_store_fence();
     UT_STEP("windows raised");
-    for (uint32_t i = 0; i < publisher->object_count; i++) {
-        ut_object *object = publisher->objects[i];
-        status = claim_object(publisher, object);
-        if (status != UNTORN_OK)
-            goto free_publisher;
-        ut_table_trim(publisher, object);
-        if (i != 0 && ut_object_is_free(object))
-            ut_object_give(publisher, object);
-        ut_store_release(&object->header->published, (uint32_t)object->generation);
-    }
+    status = claim_all(publisher, reserve);
+    if (status != UNTORN_OK)
+        goto free_publisher;
     ut_store_release(&super->prepared, publisher->commit);
     ut_store_release(&super->published, (uint32_t)publisher->commit);
     return UNTORN_OK;

@@ -61,13 +61,39 @@ static void end(ut_publisher *publisher, unsigned line) {
     recount(&publisher->grants);
 }
 
-static void grant(ut_publisher *publisher, unsigned line, uint64_t nonce, uint64_t wanted) {
+/* What a line asks for, and what it gets. */
+typedef struct decision {
+    uint64_t nonce;  /* 0: nothing */
+    uint64_t commit; /* to be granted */
+    bool relieves;   /* it can be had because a pin stands on it now */
+    bool changed;    /* what stands on this line ends */
+} decision;
+
+static decision decide(ut_publisher *publisher, unsigned line) {
+    const ut_grants *grants = &publisher->grants;
+    ut_line *asked = &publisher->segment->control->lines[line];
+    uint64_t nonce = ut_load_acquire(&asked->nonce);
+    decision made = {.changed = nonce != grants->nonce[line]};
+    if (!made.changed)
+        return made;
+    uint64_t wanted = ut_load_relaxed(&asked->wanted);
+    UT_STEP("request seen");
+    uint64_t last = ut_load_relaxed(&publisher->segment->acks[line].last);
+    if (nonce <= last && !(UT_SEEDED(104) && nonce != 0))
+        return made;
+    made.nonce = nonce;
+    made.commit = publisher->commit;
+    if (wanted != 0 && wanted <= publisher->commit) {
+        made.relieves = pinned_exactly(grants, wanted);
+        if (made.relieves || publisher->reach <= wanted)
+            made.commit = wanted;
+    }
+    return made;
+}
+
+static void grant(ut_publisher *publisher, unsigned line, uint64_t nonce, uint64_t commit) {
     ut_grants *grants = &publisher->grants;
     ut_ack *ack = &publisher->segment->acks[line];
-    uint64_t commit = publisher->commit;
-    if (wanted != 0 && wanted <= commit &&
-        (publisher->reach <= wanted || pinned_exactly(grants, wanted)))
-        commit = wanted;
     int64_t now = ut_clock_monotonic();
     ut_store_relaxed(&ack->last, nonce);
     ut_store_relaxed(&ack->commit, commit);
@@ -81,36 +107,40 @@ static void grant(ut_publisher *publisher, unsigned line, uint64_t nonce, uint64
 }
 
 /* True if a pin ended. */
-static bool scan_line(ut_publisher *publisher, unsigned line) {
-    ut_grants *grants = &publisher->grants;
-    ut_line *asked = &publisher->segment->control->lines[line];
-    uint64_t nonce = ut_load_acquire(&asked->nonce);
-    if (nonce == grants->nonce[line])
-        return false;
-    uint64_t wanted = ut_load_relaxed(&asked->wanted);
-    UT_STEP("request seen");
-    uint64_t last = ut_load_relaxed(&publisher->segment->acks[line].last);
-    bool asks = nonce > last || (UT_SEEDED(104) && nonce != 0);
-    /* Who asks anew for what it has keeps it: nothing goes in between. */
-    bool ended = grants->nonce[line] != 0 && !(asks && wanted == grants->commit[line]);
+static bool carry_out(ut_publisher *publisher, unsigned line, decision made) {
+    bool ended = publisher->grants.nonce[line] != 0;
     if (ended)
         end(publisher, line);
-    if (asks)
-        grant(publisher, line, nonce, wanted);
+    if (made.nonce != 0)
+        grant(publisher, line, made.nonce, made.commit);
     return ended;
 }
 
+/*
+ * All is decided as things stand before anything ends: who asks for a commit on which a pin stands
+ * may be relieving one that is released in the same moment, whichever line comes first.  Then
+ * grants go before endings as far as they can, so that the one that is relieved is not missed.
+ */
 void ut_grants_scan(ut_publisher *publisher) {
     ut_grants *grants = &publisher->grants;
-    ut_control *control = publisher->segment->control;
     /* Before the lines are read: what is posted after this is scanned next time. */
-    grants->posted = ut_load_acquire(&control->posted);
+    grants->posted = ut_load_acquire(&publisher->segment->control->posted);
+    decision made[UT_LINES];
+    for (unsigned i = 0; i < UT_LINES; i++)
+        made[i] = decide(publisher, i);
     bool ended = false;
-    /* First those that only ask: who asks for a commit on which a pin stands may be relieving
-     * the one that is released here, too. */
-    for (unsigned i = UT_SEEDED(123) ? UT_LINES : 0; i < 2 * UT_LINES; i++)
-        if (i >= UT_LINES || grants->nonce[i] == 0)
-            ended = scan_line(publisher, i % UT_LINES) || ended;
+    for (int pass = UT_SEEDED(123) ? 2 : 0; pass < 3; pass++)
+        for (unsigned i = 0; i < UT_LINES; i++) {
+            bool asks = made[i].nonce != 0;
+            if (!made[i].changed || (pass == 0 && !(asks && grants->nonce[i] == 0)) ||
+                (pass == 1 && !(asks && made[i].relieves)))
+                continue;
+            if (UT_SEEDED(123))
+                made[i] = decide(publisher, i);
+            ended = carry_out(publisher, i, made[i]) || ended;
+            made[i].changed = false;
+        }
+    /* Only now is anything reused: what ended here and was granted again was never let go. */
     if (ended)
         ut_space_release_held(publisher);
 }

@@ -75,7 +75,7 @@ done | sort | uniq -c
 
 echo "== links and files"
 for document in "$readme" "$TOP"/docs/*.md; do
-    grep -oE '\]\([^)#]+[)#]' "$document" | tr -d '])(#' | { grep -v '^http' || true; } |
+    { grep -oE '\]\([^)#]+[)#]' "$document" || true; } | tr -d '])(#' | { grep -v '^http' || true; } |
         while read -r target; do
             [ -e "$(dirname "$document")/$target" ] || fail "$document: no file $target"
         done

@@ -22,8 +22,8 @@
  *   115   an ack counts whatever its commit                               7
  *   116   (no acquire fence before the check: x86 cannot show it)         P1
  *   117   copies are not checked                                          P1
- *   118   (copies are kept before they passed their check: shows only     1 2
- *         once a slot can be reused while its version lives, by eviction)
+ *   118   (copies are kept before they passed their check: see            1 2
+ *         test_trap_labels.c)
  *   119   chunks are kept over a read of the array as a single one        1 2
  *   120   a snapshot relies on a request that was for an older commit     8
  *   121   a deletion closes the window before it grants what is asked     8

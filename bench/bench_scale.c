@@ -137,6 +137,10 @@ static void chunks(void) {
     BENCH_MUST(untorn_reader_open(segment, NULL, &reader));
     for (int t = 0; t < 3; t++)
         BENCH_MUST(untorn_array_open(reader, targets[t].array_name, &targets[t].view));
+    /* BENCH_PROFILE=1 perf record ...: mostly the costly case. */
+    if (getenv("BENCH_PROFILE") != NULL)
+        for (int r = 0; r < 4000000 / PER_REPETITION; r++)
+            measure(many, 0);
     for (int r = -3, n = bench_repetitions(51); r < n; r++)
         for (int t = 0; t < 3; t++)
             measure(&targets[(t + r + 3) % 3], r >= 0);
@@ -151,7 +155,9 @@ static void chunks(void) {
         "What the table's four levels cost shows where 16 chunks, spread over the million, are "
         "used: everything is in the caches then. Where any of the million is, each commit and "
         "each read misses caches and TLB in the chunk's leaf node and slot, as plain memory "
-        "does in its slot; that, not the table, bounds the first row");
+        "does in its slot; that, not the table, bounds the first row: in a profile "
+        "(BENCH_PROFILE=1 perf record build/bench/bench_scale) half of the time goes to the first "
+        "touch of the leaf, in ut_table_lookup() and in the copy of it");
     report("fill, commit, read", &many->both, &spread->both, &few->both, 1);
     report("fill, commit", &many->commit, &spread->commit, &few->commit, 0);
     report("read", &many->read, &spread->read, &few->read, 0);

@@ -84,9 +84,11 @@ for program in "$@"; do
     ${TESTS:-*}) chosen+=("$program") ;;
     esac
 done
-if [ ${#chosen[@]} -gt 0 ]; then
-    printf '%s\0' "${chosen[@]}" | xargs -0 -n 1 -P "${JOBS:-2}" "$0" --one
+if [ ${#chosen[@]} = 0 ]; then
+    echo "no test is named ${TESTS:-*}" >&2
+    exit 1
 fi
+printf '%s\0' "${chosen[@]}" | xargs -0 -n 1 -P "${JOBS:-2}" "$0" --one
 
 # Counted from the files, so that a test whose result is missing is a failed one.
 results() {

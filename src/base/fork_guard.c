@@ -91,12 +91,6 @@ static int ut_take_out(int fd) {
     return 0;
 }
 
-void ut_fork_release_fd(int fd) {
-    pthread_mutex_lock(&ut_registry_lock);
-    (void)ut_take_out(fd);
-    pthread_mutex_unlock(&ut_registry_lock);
-}
-
 void ut_fork_close_fd(int fd) {
     pthread_mutex_lock(&ut_registry_lock);
     if (ut_take_out(fd))

@@ -22,10 +22,6 @@ unsigned ut_fork_generation(void);
 // Have `fd` closed in forked children from now on.  UNTORN_E_NO_MEMORY; `fd` is then as before.
 untorn_status ut_fork_guard_fd(int fd);
 
-// Guard `fd` no longer.  Between this and close() a fork can slip in: prefer ut_fork_close_fd().
-// Does nothing if `fd` is not guarded.
-void ut_fork_release_fd(int fd);
-
 // Close `fd` and guard it no longer, so that no fork comes between.  Does nothing if it is not
 // guarded, so that it is harmless on what a forked child inherited.
 void ut_fork_close_fd(int fd);

@@ -33,7 +33,7 @@ struct demo {
     untorn_reader *reader;
     uint64_t row_bytes[ROW_ARRAYS];
     /* what happened */
-    uint64_t first_commit, commits, rows_at_kill, rows_at_end, reads_without_writer;
+    uint64_t commits, rows_at_kill, rows_at_end, reads_without_writer;
     uint64_t lost_at_end; /* rows that a consumer had seen before the kill and that are gone */
     double adoption_ms, wait_ms;
     int replaced;
@@ -146,7 +146,6 @@ static void attach(struct demo *demo) {
     }
     if (untorn_wait_array(demo->reader, GROUP "/check", 5000000000, &array) != UNTORN_OK)
         fail(demo, "the recorder defines no arrays: %s", untorn_message());
-    demo->first_commit = untorn_reader_commit(demo->reader);
 }
 
 /* The sizes of the rows of each array, for the plain copy. */
@@ -242,7 +241,7 @@ static void adopt(struct demo *demo) {
 static void stop_all(struct demo *demo) {
     int status;
     full_check(demo);
-    demo->commits = (untorn_reader_commit(demo->reader) - demo->first_commit);
+    demo->commits = untorn_reader_commit(demo->reader) - 1; /* but for the segment's creation */
     demo->rows_at_end = most_rows(demo);
     atomic_store(&demo->stats->stop, 1);
     for (int c = 0; c < DEMO_READERS; c++) {

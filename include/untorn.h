@@ -18,6 +18,10 @@
  *   A group read or a *snapshot* returns several arrays as of one *commit*.
  *   Readers never block the writer and the writer never blocks readers.
  *
+ *   Store: a writer may have one, a directory that any Zarr reader opens.  What
+ *   is committed is flushed to it now and then, as a whole, and outlives the
+ *   segment.
+ *
  * CONVENTIONS
  *
  *   Every call that can fail returns an untorn_status; results go through
@@ -113,6 +117,8 @@ UNTORN_API const char *untorn_version(void);
     X(UNTORN_E_NO_COMMIT, 26, "commit can no longer be read")                                      \
     X(UNTORN_E_BUSY, 27, "another writer is alive")                                                \
     X(UNTORN_E_ABSENT, 28, "chunk is absent")                                                      \
+    X(UNTORN_E_NO_STORE, 29, "no such store")                                                      \
+    X(UNTORN_E_FOREIGN_STORE, 30, "store and segment do not belong together")                      \
     /* progress */                                                                                 \
     X(UNTORN_E_OVERTAKEN, 40, "overtaken by the writer")                                           \
     X(UNTORN_E_TIMEOUT, 41, "timed out")                                                           \
@@ -166,6 +172,15 @@ typedef struct untorn_writer untorn_writer;
 typedef struct untorn_writer_array untorn_writer_array;
 
 /* untorn_writer_options.flags */
+/*
+ * Told what nobody asked about: that a flush failed, or that the newest store snapshot is damaged
+ * and an older one was taken.  `sentence` lives until the callback returns.  Called from the thread
+ * that opens the writer, or from the flusher's; it must not call anything on this writer.
+ */
+typedef void untorn_notify(void *context, untorn_status status, const char *sentence);
+
+#define UNTORN_ON_DEMAND (-1) /* a flush_interval: only by untorn_flush() and at close */
+
 #define UNTORN_CREATE_ONLY 1u /* UNTORN_E_SEGMENT_EXISTS if there is one */
 #define UNTORN_ADOPT_ONLY 2u  /* UNTORN_E_NO_SEGMENT if there is none */
 
@@ -179,16 +194,36 @@ typedef struct untorn_writer_options {
     unsigned control_mode; /* permissions of the control file, default 0600 */
     unsigned versions;     /* versions kept of what is rewritten, 2 to 64, default 4 */
     unsigned lease_ms; /* pins older than this may be revoked when space is out, default 10000 */
+
+    /*
+     * The store that the segment is flushed to: a directory, which is made if it is not there.
+     * NULL: what the segment was given earlier, if anything.  A segment has one store for life.
+     * What is 0 below is as the segment has it, or the default.
+     */
+    const char *store;
+    int64_t flush_interval;  /* ns, default 1 s; an interval shorter than its flush stretches */
+    uint64_t flush_bytes;    /* flush also when this much was written; default: an eighth of size */
+    unsigned flush_threads;  /* that compress, default 1 */
+    unsigned store_format;   /* of Zarr: 2 (default) or 3, for arrays that are written anew */
+    unsigned keep_snapshots; /* store snapshots that are kept, default 4 ... */
+    int64_t keep_time;       /* ... and as long as they are younger, ns, default 60 s */
+    untorn_notify *notify;   /* NULL: a damaged newest store snapshot fails the opening */
+    void *notify_context;
 } untorn_writer_options;
 #define UNTORN_WRITER_OPTIONS_INIT                                                                 \
-    { sizeof(untorn_writer_options), 0, 0, 0, 0, 0, 0 }
+    { sizeof(untorn_writer_options), 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, NULL, NULL }
 
 /*
  * Become the writer of `segment` ([A-Za-z0-9._-], 1 to 200 characters):
  * create it, or adopt the one that a writer left, by closing or by dying, with
  * all that was committed.  `options` may be NULL.
  *
- * UNTORN_E_BUSY: another writer is alive; the message says which process.
+ * With a store, a thread of the library flushes to it.  If there is no segment, but the store
+ * has a snapshot, the segment is made from the newest one that is whole, and commit numbers go on
+ * above all in the store.  If there are both, they must belong together.
+ *
+ * UNTORN_E_BUSY: another writer is alive, or has the store; the message says which process.
+ * UNTORN_E_FOREIGN_STORE: the store is another segment's, or went on without this one.
  * UNTORN_E_NO_SPACE, _PERMISSION, _VERSION, _LAYOUT, _CORRUPT, _NAME, _ARGUMENT,
  * _SEGMENT_EXISTS, _NO_SEGMENT, _NO_MEMORY, _SYSTEM.
  */
@@ -196,8 +231,9 @@ UNTORN_API untorn_status untorn_writer_open(const char *segment,
                                             const untorn_writer_options *options,
                                             untorn_writer **writer);
 
-/* Abort the open transaction, tell readers that the writer closed, and free
- * `writer` and its array handles.  The segment stays.  NULL is allowed. */
+/* Abort the open transaction, flush, tell readers that the writer closed, and free
+ * `writer` and its array handles.  The segment stays.  Who wants to know how the flush went
+ * calls untorn_flush() before.  NULL is allowed. */
 UNTORN_API void untorn_writer_close(untorn_writer *writer);
 
 /* Remove a segment's files.  Readers that are attached keep what they have and
@@ -319,6 +355,14 @@ UNTORN_API void untorn_abort(untorn_writer *writer);
 /* The number of the last commit. */
 UNTORN_API uint64_t untorn_writer_commit(const untorn_writer *writer);
 
+/*
+ * Flush: return once the last commit is in the store; *commit (may be NULL) gets its number.  The
+ * open transaction has no part in it.
+ * UNTORN_E_STATE: the segment has no store.  Otherwise the error of the flush; the segment and the
+ * last store snapshot are as before, and flushing is tried again at the next interval.
+ */
+UNTORN_API untorn_status untorn_flush(untorn_writer *writer, uint64_t *commit);
+
 /* True if the segment existed and was adopted. */
 UNTORN_API int untorn_writer_adopted(const untorn_writer *writer);
 
@@ -335,9 +379,12 @@ typedef struct untorn_reader_options {
     size_t struct_size;
     unsigned flags;
     unsigned attempts; /* optimistic attempts before a pin is requested, default 8 */
+    size_t
+        cache_bytes;  /* keep that much of what was read from the store in memory; default: none */
+    unsigned threads; /* that read from the store for one call, default 4 */
 } untorn_reader_options;
 #define UNTORN_READER_OPTIONS_INIT                                                                 \
-    { sizeof(untorn_reader_options), 0, 0 }
+    { sizeof(untorn_reader_options), 0, 0, 0, 0 }
 
 /*
  * Attach to a segment, whether its writer is alive or not.  Needs read
@@ -505,8 +552,9 @@ UNTORN_API untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t 
  * A chunk in shared memory, without a copy.  *memory gets the chunk in C order
  * at full chunk shape; only elements within the array's shape are defined.
  * Whatever was computed from it counts only if untorn_snapshot_check()
- * succeeds *afterwards*.  The memory stays mapped until untorn_reader_close()
- * or _reattach().  UNTORN_E_ABSENT: the chunk reads as the fill value.
+ * succeeds *afterwards*.  The memory is there until untorn_snapshot_close().
+ * A chunk that is only in the store is read from there, into memory of the snapshot.
+ * UNTORN_E_ABSENT: the chunk reads as the fill value.
  * UNTORN_E_REGION, _OVERTAKEN, _CORRUPT.
  */
 UNTORN_API untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i,
@@ -544,6 +592,116 @@ UNTORN_API untorn_status untorn_wait_array(untorn_reader *reader, const char *na
                                            untorn_array **array);
 
 /* ------------------------------------------------------------------------
+ * Stores: what a segment is flushed to.  A store is a directory:
+ *
+ *   STORE/latest -> snapshots/N    a Zarr group: the newest store snapshot
+ *   STORE/snapshots/N/             the store snapshot of commit N; never changes
+ *   STORE/arrays/                  what the snapshots' arrays are links to
+ *
+ * Any Zarr reader opens a store snapshot.  To see one commit, resolve the symbolic link `latest`
+ * first (realpath) and open what it names.
+ */
+#define UNTORN_MAX_STORE_PATH 2048
+
+/* How flushing goes. */
+typedef struct untorn_flush_state {
+    char store[UNTORN_MAX_STORE_PATH]; /* absolute; "": the segment has none */
+    unsigned store_format;
+    int64_t interval;        /* ns; below 0: only on demand and at close */
+    uint64_t flushed_commit; /* of the newest store snapshot; 0: none yet */
+    int64_t flushed_time;    /* of that commit, ns since 1970 */
+    int64_t finished;        /* when it was published, ns since 1970 */
+    int64_t duration;        /* ns that the flush took */
+    uint64_t flushes;        /* that succeeded */
+    uint64_t failures;       /* since the last one that succeeded */
+    int64_t failed;          /* when the last one failed; 0: none did */
+    untorn_status status;    /* of the last one */
+    char error[512];         /* the last failure's sentence; "" if none */
+    uint64_t bytes_written;  /* of chunk files, by the last flush that succeeded */
+    uint64_t chunks_written;
+    uint64_t chunks_linked; /* that had not changed */
+    uint64_t total_bytes;   /* of chunk files, by all flushes */
+} untorn_flush_state;
+
+/* The state of the segment's flushing.  UNTORN_E_OVERTAKEN: it was being changed. */
+UNTORN_API untorn_status untorn_reader_flush_state(untorn_reader *reader,
+                                                   untorn_flush_state *state);
+
+/*
+ * Ask the live writer to flush, and wait until the commit that is the last now is in the store.
+ * *commit (may be NULL) gets that of the store snapshot.  Needs rights to the control file.
+ * UNTORN_E_STATE: the segment has no store.  UNTORN_E_PERMISSION, _TIMEOUT, _INTERRUPTED,
+ * _WRITER_CLOSED, _WRITER_DIED, _REMOVED, _REPLACED, or the error of the flush.
+ */
+UNTORN_API untorn_status untorn_request_flush(untorn_reader *reader, int64_t timeout,
+                                              uint64_t *commit);
+
+typedef struct untorn_export_options {
+    size_t struct_size;
+    unsigned format;  /* of Zarr: 2 (default) or 3 */
+    unsigned threads; /* that compress, default 1 */
+    uint64_t commit;  /* UNTORN_NEWEST (default) or one that can be read */
+} untorn_export_options;
+#define UNTORN_EXPORT_OPTIONS_INIT                                                                 \
+    { sizeof(untorn_export_options), 0, 0, 0 }
+
+/*
+ * Write the arrays and groups of one commit to another store, as a store snapshot of real
+ * directories without links.  *commit (may be NULL) gets its number.  `options` may be NULL.
+ * UNTORN_E_FOREIGN_STORE: there is a store of another segment; _BUSY: it is in use.
+ */
+UNTORN_API untorn_status untorn_export(untorn_reader *reader, const char *store,
+                                       const untorn_export_options *options, uint64_t *commit);
+
+typedef struct untorn_store_snapshot {
+    uint64_t commit;
+    int64_t time; /* of the commit, ns since 1970 */
+    uint64_t arrays;
+    const char *path;     /* of the directory, absolute */
+    int latest;           /* the store's `latest` names it */
+    untorn_status status; /* UNTORN_E_CORRUPT: its manifest is damaged, time and arrays are 0 */
+} untorn_store_snapshot;
+
+typedef struct untorn_store_listing {
+    size_t count;
+    const untorn_store_snapshot *snapshots; /* ascending by commit */
+} untorn_store_listing;
+
+/* The snapshots of a store.  Free with untorn_store_listing_free().
+ * UNTORN_E_NO_STORE, _PERMISSION, _NO_MEMORY, _SYSTEM. */
+UNTORN_API untorn_status untorn_store_list(const char *store, untorn_store_listing **listing);
+UNTORN_API void untorn_store_listing_free(untorn_store_listing *listing);
+
+typedef struct untorn_verify_options {
+    size_t struct_size;
+    /* Called now and then with the bytes that were checked, of all there are; may be NULL. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    /* Called with a sentence for each damaged file, naming it; may be NULL. */
+    void (*damaged)(void *context, const char *sentence);
+    void *context;
+} untorn_verify_options;
+#define UNTORN_VERIFY_OPTIONS_INIT                                                                 \
+    { sizeof(untorn_verify_options), NULL, NULL, NULL }
+
+typedef struct untorn_verify_result {
+    uint64_t snapshots;
+    uint64_t arrays;
+    uint64_t chunks; /* files, each counted once */
+    uint64_t bytes;
+    uint64_t damaged; /* files */
+} untorn_verify_result;
+
+/*
+ * Check every file of all snapshots of a store against its hash, and that each decompresses to a
+ * chunk.  Changes nothing; a live writer may go on flushing.
+ * UNTORN_OK: and result->damaged is 0.  UNTORN_E_CORRUPT: it is not; the message names the first.
+ * UNTORN_E_NO_STORE, _PERMISSION, _NO_MEMORY, _SYSTEM.
+ */
+UNTORN_API untorn_status untorn_store_verify(const char *store,
+                                             const untorn_verify_options *options,
+                                             untorn_verify_result *result);
+
+/* ------------------------------------------------------------------------
  * For inspection
  */
 
@@ -562,6 +720,180 @@ typedef struct untorn_stat {
     int writer_pid;       /* as the writer's own pid namespace counts; 0 if none ever was */
 } untorn_stat;
 UNTORN_API untorn_status untorn_reader_stat(untorn_reader *reader, untorn_stat *stat);
+
+typedef struct untorn_commit_entry {
+    uint64_t commit;
+    int64_t time;    /* ns since 1970 */
+    uint64_t arrays; /* that it defined, changed or deleted, as far as that is still known */
+    int whole;       /* all arrays and groups can be read as of it; else only some can */
+    int pinned;      /* somebody's pin stands on it */
+} untorn_commit_entry;
+
+typedef struct untorn_commit_listing {
+    size_t count;
+    const untorn_commit_entry *commits; /* ascending */
+} untorn_commit_listing;
+
+/*
+ * The commits that can be read from memory at this moment; a live writer's next commits take the
+ * oldest of them away.  At any other commit between two of a listing, an array is as it was at the
+ * lower one.  Free with untorn_commit_listing_free().
+ * UNTORN_E_CORRUPT, _NO_MEMORY.
+ */
+UNTORN_API untorn_status untorn_commit_list(untorn_reader *reader, untorn_commit_listing **listing);
+UNTORN_API void untorn_commit_listing_free(untorn_commit_listing *listing);
+
+/*
+ * Looking at a segment from outside: what shmstat is made of.
+ *
+ * An inspection maps the data read-only and takes no part in the protocol: it pins nothing, takes
+ * no line and no lock.  It attaches to what a reader would refuse and collects sentences that say
+ * what is wrong.  What the writer changes meanwhile is tried a few times and then marked.
+ * One thread at a time.
+ */
+typedef struct untorn_inspection untorn_inspection;
+
+#define UNTORN_INSPECT_DUMP 1u /* `name` is the path of a file that untorn_segment_dump() made */
+
+/*
+ * Damage is no failure; see untorn_inspect_problem().  UNTORN_E_NO_SEGMENT, _PERMISSION, _NAME,
+ * _NO_MEMORY, _SYSTEM; _VERSION, _LAYOUT, _CORRUPT: nothing in it can be made sense of.
+ */
+UNTORN_API untorn_status untorn_inspect_open(const char *name, unsigned flags,
+                                             untorn_inspection **inspection);
+UNTORN_API void untorn_inspect_close(untorn_inspection *inspection); /* NULL is allowed */
+
+/* The i-th sentence on what is wrong, NULL if there is none.  They grow in number with every call
+ * below and live as long as the inspection. */
+UNTORN_API const char *untorn_inspect_problem(const untorn_inspection *inspection, size_t i);
+
+typedef enum untorn_writer_state {
+    UNTORN_WRITER_NONE = 0,    /* there was none yet */
+    UNTORN_WRITER_ALIVE = 1,   /* runs or sleeps */
+    UNTORN_WRITER_STOPPED = 2, /* alive, but stopped by a signal or a debugger */
+    UNTORN_WRITER_CLOSED = 3,
+    UNTORN_WRITER_DEAD = 4,
+    UNTORN_WRITER_UNKNOWN = 5 /* a dump: there was one that had not closed */
+} untorn_writer_state;
+
+#define UNTORN_COMMAND_BYTES 64
+
+typedef struct untorn_segment_state {
+    const char *name; /* or the dump's path */
+    unsigned char uuid[16];
+    uint64_t size;       /* bytes it may grow to */
+    uint64_t reserved;   /* bytes taken from the mount so far */
+    uint64_t file_bytes; /* length of the data file */
+    uint64_t commit;
+    unsigned versions;
+    unsigned lease_ms;
+    unsigned mode; /* permissions of the data */
+    int64_t now;   /* ns since 1970: when this was looked at; of a dump: when it was made */
+    int64_t created;
+    untorn_writer_state writer;
+    int writer_pid; /* as the writer's own pid namespace counts; 0 if none ever was */
+    int64_t writer_since;
+    char writer_command[UNTORN_COMMAND_BYTES]; /* "": not known */
+    int readers;                               /* that have a line; -1: not permitted to know */
+    unsigned pins;                             /* grants that stand */
+    unsigned waiting;                          /* readers that sleep until something is published */
+} untorn_segment_state;
+UNTORN_API untorn_status untorn_inspect_segment(untorn_inspection *inspection,
+                                                untorn_segment_state *state);
+
+/* As untorn_reader_flush_state(), of a damaged segment or a dump, too. */
+UNTORN_API untorn_status untorn_inspect_flush(untorn_inspection *inspection,
+                                              untorn_flush_state *state);
+
+/*
+ * Read the catalogue anew.  *names gets *count arrays' names in the order of their numbers; they
+ * live until the next call or the end of the inspection.
+ */
+UNTORN_API untorn_status untorn_inspect_catalogue(untorn_inspection *inspection,
+                                                  const char *const **names, size_t *count);
+
+typedef struct untorn_array_state {
+    untorn_array_info info; /* lives as long as the names */
+    uint64_t shape[UNTORN_MAX_RANK];
+    uint64_t generation;
+    uint64_t oldest; /* the window is oldest .. generation */
+    uint64_t commit; /* that published the generation */
+    uint64_t data_commit;
+    int64_t time;        /* of `commit` */
+    unsigned versions;   /* generations that can still be read, of the window and held by pins */
+    unsigned intervals;  /* between the commits of which a descriptor is left; their lengths, ns: */
+    int64_t interval[4]; /* p10, p50, p90, greatest; 0 if there is no interval */
+    /* Of the newest generation: */
+    uint64_t chunks;      /* of the grid */
+    uint64_t resident;    /* in memory */
+    uint64_t dirty;       /* resident and not in the store as they are */
+    uint64_t evicted;     /* in the store alone */
+    uint64_t memory;      /* bytes: slots, table, descriptors, definition, attributes */
+    uint64_t dirty_bytes; /* of slots */
+    uint64_t last_bytes;  /* that `data_commit` wrote */
+    int partial;          /* the budget was used up: the numbers above are of a part */
+    int overtaken;        /* the writer was faster, every time: they are of several generations */
+    int damaged;          /* the descriptor or the table is; a problem says what */
+} untorn_array_state;
+
+/* Look at the i-th array of the catalogue.  `budget`: chunks to look at at most, 0: no bound.
+ * UNTORN_E_ARRAY_DELETED: it is not there any more; _OVERTAKEN, _CORRUPT. */
+UNTORN_API untorn_status untorn_inspect_array(untorn_inspection *inspection, size_t i,
+                                              uint64_t budget, untorn_array_state *state);
+
+#define UNTORN_CHUNK_ABSENT 0 /* reads as the fill value */
+#define UNTORN_CHUNK_CLEAN 1  /* in memory, and in the store as it is */
+#define UNTORN_CHUNK_DIRTY 2  /* in memory, and not in the store as it is */
+#define UNTORN_CHUNK_EVICTED 3
+
+/* The states of `count` chunks from number `first` on (C order of the grid), one byte each. */
+UNTORN_API untorn_status untorn_inspect_chunks(untorn_inspection *inspection, size_t i,
+                                               uint64_t first, size_t count, unsigned char *states);
+
+/* What the newest store snapshot has of the i-th array. UNTORN_E_ABSENT: nothing;
+ * UNTORN_E_STATE: there is no store; _CORRUPT, _PERMISSION, _NO_MEMORY, _SYSTEM. */
+typedef struct untorn_stored_state {
+    uint64_t chunks;     /* that have a file */
+    uint64_t file_bytes; /* of the files */
+    uint64_t data_bytes; /* of what is visible of these chunks, not encoded */
+} untorn_stored_state;
+UNTORN_API untorn_status untorn_inspect_stored(untorn_inspection *inspection, size_t i,
+                                               untorn_stored_state *state);
+
+#define UNTORN_MAX_READERS 256
+
+/* A line that a reader owns: it has pinned or waited.  Others are not known to anybody. */
+typedef struct untorn_reader_state {
+    unsigned line;
+    int pid; /* as the reader says */
+    char command[UNTORN_COMMAND_BYTES];
+    int flusher;          /* it is the writer's own */
+    unsigned waiting;     /* 1: sleeps on arrays; 2: on the segment */
+    uint64_t reads;       /* since the reader has a line */
+    uint64_t attempts;    /* that those took */
+    uint64_t last_commit; /* the newest that it read; 0: none yet */
+    uint64_t pin;         /* commit that it holds; 0: none */
+    int64_t pin_age;      /* ns; -1: not known */
+} untorn_reader_state;
+
+/* UNTORN_E_PERMISSION: the control file may not be read.  *count is at most UNTORN_MAX_READERS.  A
+ * dump does not tell who lived: it has all lines that were ever used. */
+UNTORN_API untorn_status untorn_inspect_readers(untorn_inspection *inspection,
+                                                untorn_reader_state *readers, size_t *count);
+
+/* A reader of what is inspected, for its data: it belongs to the inspection, has no rights to
+ * pins, and must not be closed.  UNTORN_E_CORRUPT, _NO_MEMORY. */
+UNTORN_API untorn_status untorn_inspect_reader(untorn_inspection *inspection,
+                                               untorn_reader **reader);
+
+typedef struct untorn_segment_names {
+    size_t count;
+    const char *const *names; /* sorted */
+} untorn_segment_names;
+
+/* The segments on this machine, whether one may read them or not. */
+UNTORN_API untorn_status untorn_segments(untorn_segment_names **names);
+UNTORN_API void untorn_segments_free(untorn_segment_names *names);
 
 #ifdef __cplusplus
 }

@@ -23,6 +23,15 @@ const struct ut_file_ops ut_files_system = {
     .write = write,
     .pread = pread,
     .fsync = fsync,
+    .mkdir = mkdir,
+    .rmdir = rmdir,
+    .link = link,
+    .symlink = symlink,
+    .readlink = readlink,
+    .lstat = lstat,
+    .opendir = opendir,
+    .readdir = readdir,
+    .closedir = closedir,
 };
 
 const struct ut_file_ops *ut_files = &ut_files_system;

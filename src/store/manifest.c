@@ -274,11 +274,11 @@ static bool whole_entry(const struct ut_manifest_entry *entry, uint64_t room) {
            good_text(directory + entry->directory_bytes + 1, entry->attributes_bytes);
 }
 
-/* A directory's name must not lead anywhere else. */
+/* A directory's name must not lead anywhere else.  "": the place of the array's name. */
 static bool good_directory(const char *name) {
     static const char allowed[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.";
-    return name[0] != '\0' && name[0] != '.' && name[strspn(name, allowed)] == '\0';
+    return name[0] != '.' && name[strspn(name, allowed)] == '\0';
 }
 
 static const char *check_object(const ut_manifest_snapshot *snapshot,

@@ -88,7 +88,8 @@ typedef struct ut_manifest_object {
     uint64_t file_bytes;    /* arrays: of the array manifest */
     uint64_t file_hash;     /* arrays: that the array manifest ends with */
     const char *name;       /* "" is the root group */
-    const char *directory;  /* arrays: its name in the store's arrays/; groups: "" */
+    const char *directory;  /* arrays: its name in the store's arrays/, or "": it lies in the
+                               snapshot  itself, under the array's name; groups: "" */
     const char *attributes; /* groups: JSON, or "" for none; arrays: "" */
 } ut_manifest_object;
 

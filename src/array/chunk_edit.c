@@ -66,8 +66,48 @@ static void index_of(const untorn_writer_array *array, const uint64_t *cells, ui
     }
 }
 
+/* Whether the last commit has the chunk, in memory or only in the store. */
 static bool replaces_committed(ut_view view) {
-    return view.offset != 0 && view.version != 0;
+    return view.version != 0;
+}
+
+/* Whether the chunk is only in the store. */
+static bool is_evicted(ut_view view) {
+    return (view.flags & UT_REF_EVICTED) != 0;
+}
+
+/* Bring the chunk, as the last commit has it, into memory that is ours. */
+static untorn_status fetch(untorn_writer_array *array, const uint64_t *index, ut_view view,
+                           unsigned char *memory) {
+    untorn_writer *writer = array->writer;
+    if (writer->fetch == NULL)
+        return ut_writer_fail(array, UNTORN_E_STATE, "a chunk is only in the store");
+    ut_wanted wanted = {.definition = array->definition,
+                        .data_commit = array->object->now.data_commit,
+                        .place = {view.flags, view.version}};
+    if (array->definition->rank > 0)
+        memcpy(wanted.index, index, array->definition->rank * sizeof *index);
+    published_extent(array, index, wanted.extent);
+    return writer->fetch(writer, &wanted, memory);
+}
+
+/* What is kept of the chunk, into its new place. */
+static untorn_status keep_content(untorn_writer_array *array, const uint64_t *index, ut_view view,
+                                  unsigned char *memory) {
+    if (is_evicted(view))
+        return fetch(array, index, view, memory);
+    const ut_definition *definition = array->definition;
+    uint64_t extent[UNTORN_MAX_RANK];
+    int64_t strides[UNTORN_MAX_RANK];
+    ut_chunk_extent(definition->rank, array->shape, definition->chunks, index, extent);
+    ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, strides);
+    if (view.offset != 0)
+        ut_box_copy(definition->rank, definition->dtype.itemsize, extent, memory, strides,
+                    at(array, view.offset), strides);
+    else
+        ut_box_fill(definition->rank, definition->dtype.itemsize, extent, memory, strides,
+                    definition->fill_is_zero ? NULL : definition->fill);
+    return UNTORN_OK;
 }
 
 untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number, const uint64_t *index,
@@ -80,34 +120,30 @@ untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number, const ui
         *memory = at(array, view.offset);
         return UNTORN_OK;
     }
+    ut_publisher *publisher = &array->writer->publisher;
+    uint64_t commit = publisher->commit;
     ut_object *object = array->object;
     const ut_definition *definition = array->definition;
     status = ut_items_reserve(&object->dropped, 1);
     if (status != UNTORN_OK)
         return status;
     uint64_t offset;
-    status = ut_space_take(&array->writer->publisher, object, definition->slot_bytes, &offset);
+    status = ut_space_take(publisher, object, definition->slot_bytes, &offset);
     if (status != UNTORN_OK)
         return status;
-    ut_change *change = ut_changes_put(&object->changes, number);
-    if (change == NULL) {
-        ut_space_give(&array->writer->publisher, offset, definition->slot_bytes);
-        return no_memory(array);
-    }
     *memory = at(array, offset);
-    if (keep) {
-        uint64_t extent[UNTORN_MAX_RANK];
-        int64_t strides[UNTORN_MAX_RANK];
-        ut_chunk_extent(definition->rank, array->shape, definition->chunks, index, extent);
-        ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, strides);
-        if (view.offset != 0)
-            ut_box_copy(definition->rank, definition->dtype.itemsize, extent, *memory, strides,
-                        at(array, view.offset), strides);
-        else
-            ut_box_fill(definition->rank, definition->dtype.itemsize, extent, *memory, strides,
-                        definition->fill_is_zero ? NULL : definition->fill);
+    if (publisher->commit != commit) /* what was evicted to make room may be this very chunk */
+        status = ut_chunk_view(array, number, &view);
+    if (status == UNTORN_OK && keep)
+        status = keep_content(array, index, view, *memory);
+    ut_change *change = NULL;
+    if (status == UNTORN_OK && (change = ut_changes_put(&object->changes, number)) == NULL)
+        status = no_memory(array);
+    if (status != UNTORN_OK) {
+        ut_space_give(publisher, offset, definition->slot_bytes);
+        return status;
     }
-    if (replaces_committed(view))
+    if (replaces_committed(view) && view.offset != 0)
         object->dropped.list[object->dropped.count++] =
             (ut_item){.offset = view.offset, .bytes = definition->slot_bytes, .born = view.version};
     change->offset = offset;
@@ -161,7 +197,8 @@ static untorn_status find_present(untorn_writer_array *array, uint64_t first, ui
         ut_table_walk(&array->writer->publisher, object, first, last, visit_committed, all);
     for (size_t i = 0; i < object->changes.count && status == UNTORN_OK; i++) {
         const ut_change *change = &object->changes.list[i];
-        if (change->offset != 0 && first <= change->number && change->number < end)
+        bool there = change->offset != 0 || (change->flags & UT_REF_EVICTED);
+        if (there && first <= change->number && change->number < end)
             status = add_present(all, change->number,
                                  (ut_view){change->offset, change->flags, change->version});
     }
@@ -174,6 +211,8 @@ static untorn_status find_present(untorn_writer_array *array, uint64_t first, ui
 
 /* The chunk is no more: supersede its slot at the commit, or give it back now. */
 static untorn_status drop_chunk(untorn_writer_array *array, ut_view view) {
+    if (is_evicted(view))
+        return UNTORN_OK;
     ut_item item = {
         .offset = view.offset, .bytes = array->definition->slot_bytes, .born = view.version};
     if (replaces_committed(view))
@@ -348,9 +387,13 @@ static untorn_status fill_growth(untorn_writer_array *array, const present *chun
     ut_chunk_extent(rank, shape, definition->chunks, index, new);
     if (memcmp(old, new, rank * sizeof *old) == 0 || UT_SEEDED(114))
         return UNTORN_OK;
-    unsigned char *memory = at(array, chunk->view.offset);
-    if (chunk->view.version != 0 && (chunk->view.flags & UT_REF_SEALED)) {
-        untorn_status status = ut_chunk_own(array, chunk->number, index, true, &memory);
+    ut_view view; /* as it is now: an earlier one's growth may have evicted this */
+    untorn_status status = ut_chunk_view(array, chunk->number, &view);
+    if (status != UNTORN_OK)
+        return status;
+    unsigned char *memory = at(array, view.offset);
+    if (view.version != 0 && (view.flags & (UT_REF_SEALED | UT_REF_EVICTED))) {
+        status = ut_chunk_own(array, chunk->number, index, true, &memory);
         if (status != UNTORN_OK)
             return status;
     }
@@ -447,6 +490,8 @@ untorn_status ut_chunks_reshape(untorn_writer_array *array, const uint64_t *shap
     if (!shrinks && !grows)
         return UNTORN_OK;
     array->object->data_changed = true;
+    /* Growth is filled in place, while the shape does not show it yet. */
+    array->object->busy = true;
     untorn_status status = UNTORN_OK;
     if (shrinks && grows && fill)
         status = own_cut_and_grown(array, less, shape);
@@ -454,6 +499,7 @@ untorn_status ut_chunks_reshape(untorn_writer_array *array, const uint64_t *shap
         status = shrink(array, less);
     if (status == UNTORN_OK && grows)
         status = grow(array, shape, fill);
+    array->object->busy = false;
     return status;
 }
 

@@ -9,6 +9,10 @@
  * are kept, and of a chunk that only grew along the first axis, the growth is
  * copied.  A copy that did not pass its own check is never kept, whatever its
  * version: the slot may have been reused while the version lived.
+ *
+ * Chunks that are only in the store are gathered on the way, their cells checked like any
+ * other, and fetched all at once at the end.  What comes from the store is that version for ever,
+ * too, and needs no further check.
  */
 #include "array/reader.h"
 
@@ -18,6 +22,7 @@
 #include "base/status.h"
 #include "base/test_hooks.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 ut_found ut_array_check(untorn_array *array, const ut_descriptor *descriptor) {
@@ -73,57 +78,203 @@ static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint
                     definition->fill_is_zero ? NULL : definition->fill);
 }
 
+/* --- chunks that are only in the store --- */
+
+/* Those of one region: what is wanted, and for which tiles. */
+typedef struct gathered {
+    untorn_array *array;
+    ut_region *region;
+    ut_wanted *wanted;
+    struct gathered_tile {
+        ut_tile tile;
+        size_t number; /* among the region's */
+    } * tiles;
+    size_t count, capacity;
+    const int64_t *chunk_strides;
+} gathered;
+
+static void set_wanted(ut_wanted *wanted, const untorn_array *array,
+                       const ut_descriptor *descriptor, const uint64_t *index, ut_place place) {
+    const ut_definition *definition = array->definition;
+    wanted->definition = definition;
+    wanted->data_commit = descriptor->data_commit;
+    if (definition->rank > 0)
+        memcpy(wanted->index, index, definition->rank * sizeof *index);
+    ut_chunk_extent(definition->rank, descriptor->shape, definition->chunks, index, wanted->extent);
+    wanted->place = place;
+}
+
+static bool gather(gathered *all, const ut_descriptor *descriptor, const ut_tile *tile,
+                   size_t number, ut_place place) {
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity != 0 ? all->capacity * 2 : 16;
+        ut_wanted *wanted = realloc(all->wanted, capacity * sizeof *wanted);
+        if (wanted != NULL)
+            all->wanted = wanted;
+        struct gathered_tile *tiles = realloc(all->tiles, capacity * sizeof *tiles);
+        if (tiles != NULL)
+            all->tiles = tiles;
+        if (wanted == NULL || tiles == NULL)
+            return false;
+        all->capacity = capacity;
+    }
+    set_wanted(&all->wanted[all->count], all->array, descriptor, tile->index, place);
+    all->tiles[all->count++] = (struct gathered_tile){*tile, number};
+    return true;
+}
+
+/* From any thread: tiles do not overlap. */
+static void take_tile(void *context, size_t i, const void *memory) {
+    gathered *all = context;
+    const ut_tile *tile = &all->tiles[i].tile;
+    const ut_definition *definition = all->array->definition;
+    copy_tile(definition, tile, 0, all->region->destination, all->region->strides, memory,
+              all->chunk_strides);
+    size_t number = all->tiles[i].number;
+    if (number < all->region->kept_count) /* under a subtree's cell its own version is not known */
+        all->region->kept[number] =
+            (ut_kept){all->wanted[i].place.ref & UT_REF_SUBTREE ? 0 : all->wanted[i].place.version,
+                      definition->rank > 0 ? tile->count[0] : 1};
+}
+
+static ut_found found_of(untorn_array *array, untorn_status status, untorn_status *failure) {
+    if (status == UNTORN_OK)
+        return UT_FOUND;
+    if (status == UNTORN_E_OVERTAKEN)
+        return UT_NOT_FOUND;
+    char reason[1024];
+    strncpy(reason, untorn_message(), sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    *failure = ut_array_fail(array, status, "%s", reason);
+    return UT_DAMAGED;
+}
+
+static untorn_status fetch(untorn_array *array, const ut_wanted *wanted, size_t count,
+                           ut_take *take, void *context) {
+    untorn_reader *reader = array->reader;
+    if (reader->backing == NULL)
+        return ut_fail(UNTORN_E_STATE, "a chunk is only in the store");
+    return reader->backing->fetch(reader, wanted, count, take, context);
+}
+
+typedef struct single_fetch {
+    void *memory;
+    size_t bytes;
+    bool present;
+} single_fetch;
+
+static void take_single(void *context, size_t i, const void *memory) {
+    single_fetch *one = context;
+    (void)i;
+    one->present = memory != NULL;
+    if (memory != NULL)
+        memcpy(one->memory, memory, one->bytes);
+}
+
+ut_found ut_evicted_read(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
+                         const uint64_t *index, ut_place place, void *memory, bool *present,
+                         untorn_status *failure) {
+    if (!ut_hold_valid(hold, array->header, descriptor->stamp))
+        return UT_NOT_FOUND;
+    ut_wanted wanted;
+    single_fetch one = {memory, array->definition->slot_bytes, false};
+    set_wanted(&wanted, array, descriptor, index, place);
+    untorn_status status = fetch(array, &wanted, 1, take_single, &one);
+    *present = one.present;
+    return found_of(array, status, failure);
+}
+
+/* --- regions --- */
+
+/* A tile whose chunk is in memory, or absent. */
+static ut_found copy_one(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
+                         ut_region *region, const ut_tile *tile, size_t i, ut_place place,
+                         const int64_t *chunk_strides) {
+    const ut_definition *definition = array->definition;
+    const unsigned char *slot = NULL;
+    uint64_t version = UT_KEPT_ABSENT;
+    if (place.ref != 0) {
+        slot = ut_at(hold->segment, ut_ref_offset(place.ref), definition->slot_bytes);
+        version = place.version;
+        if (slot == NULL)
+            return ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED
+                                                                         : UT_NOT_FOUND;
+    }
+    uint64_t rows = definition->rank > 0 ? tile->count[0] : 1, skip = 0;
+    ut_kept *kept = i < region->kept_count ? &region->kept[i] : NULL;
+    if (kept != NULL && region->kept_valid && kept->version == version)
+        skip = kept->rows < rows ? kept->rows : rows;
+    if (kept != NULL && UT_SEEDED(118)) /* keep before the check */
+        *kept = (ut_kept){version, rows};
+    if (skip < rows)
+        copy_tile(definition, tile, skip, region->destination, region->strides, slot,
+                  chunk_strides);
+    UT_STEP("tile copied");
+    if (!ut_hold_valid(hold, array->header, descriptor->stamp)) {
+        /* This tile's bytes may be anything now, and so may those of tiles never reached,
+         * which keep what they had. */
+        if (kept != NULL && skip < rows && !UT_SEEDED(118)) {
+            kept->version = skip > 0 ? version : 0;
+            kept->rows = skip;
+        }
+        return UT_NOT_FOUND;
+    }
+    if (kept != NULL)
+        *kept = (ut_kept){version, rows};
+    return UT_FOUND;
+}
+
+/* A tile whose chunk is only in the store: kept from an earlier attempt, or to be fetched. */
+static ut_found postpone(ut_hold *hold, const ut_descriptor *descriptor, gathered *all,
+                         const ut_tile *tile, size_t i, ut_place place) {
+    ut_region *region = all->region;
+    if (!ut_hold_valid(hold, all->array->header, descriptor->stamp))
+        return UT_NOT_FOUND;
+    uint64_t rows = all->array->definition->rank > 0 ? tile->count[0] : 1;
+    ut_kept *kept = i < region->kept_count ? &region->kept[i] : NULL;
+    if (kept != NULL && region->kept_valid && !(place.ref & UT_REF_SUBTREE) &&
+        kept->version == place.version && kept->rows >= rows)
+        return UT_FOUND;
+    if (kept != NULL)
+        kept->version = 0;
+    if (gather(all, descriptor, tile, i, place))
+        return UT_FOUND;
+    region->failure = ut_array_fail(all->array, UNTORN_E_NO_MEMORY, "out of memory for a read");
+    return UT_DAMAGED;
+}
+
 ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
                         ut_region *region) {
     const ut_definition *definition = array->definition;
-    ut_segment *segment = hold->segment;
     int64_t chunk_strides[UNTORN_MAX_RANK];
     ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
+    gathered all = {.array = array, .region = region, .chunk_strides = chunk_strides};
     ut_table_cursor cursor = {NULL, 0};
     ut_tiles tiles;
     ut_tile tile;
+    ut_found found = UT_FOUND;
+    region->failure = UNTORN_OK;
     ut_tiles_begin(&tiles, definition->rank, array->cells, definition->chunks, region->start,
                    region->count);
-    for (size_t i = 0; ut_tiles_next(&tiles, &tile); i++) {
+    for (size_t i = 0; found == UT_FOUND && ut_tiles_next(&tiles, &tile); i++) {
         ut_place place;
         UT_STEP("tile begins");
-        ut_found found = ut_table_lookup(segment, descriptor, tile.cell, &cursor, &place);
-        if (found == UT_DAMAGED)
-            return ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED
-                                                                         : UT_NOT_FOUND;
+        found = ut_table_lookup(hold->segment, descriptor, tile.cell, &cursor, &place);
         UT_STEP("cell read");
-        const unsigned char *slot = NULL;
-        uint64_t version = UT_KEPT_ABSENT;
-        if (place.ref != 0) {
-            slot = ut_at(segment, ut_ref_offset(place.ref), definition->slot_bytes);
-            version = place.version;
-            if (slot == NULL)
-                return ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED
-                                                                             : UT_NOT_FOUND;
-        }
-        uint64_t rows = definition->rank > 0 ? tile.count[0] : 1, skip = 0;
-        ut_kept *kept = i < region->kept_count ? &region->kept[i] : NULL;
-        if (kept != NULL && region->kept_valid && kept->version == version)
-            skip = kept->rows < rows ? kept->rows : rows;
-        if (kept != NULL && UT_SEEDED(118)) /* keep before the check */
-            *kept = (ut_kept){version, rows};
-        if (skip < rows)
-            copy_tile(definition, &tile, skip, region->destination, region->strides, slot,
-                      chunk_strides);
-        UT_STEP("tile copied");
-        if (!ut_hold_valid(hold, array->header, descriptor->stamp)) {
-            /* This tile's bytes may be anything now, and so may those of tiles never reached,
-             * which keep what they had. */
-            if (kept != NULL && skip < rows && !UT_SEEDED(118)) {
-                kept->version = skip > 0 ? version : 0;
-                kept->rows = skip;
-            }
-            return UT_NOT_FOUND;
-        }
-        if (kept != NULL)
-            *kept = (ut_kept){version, rows};
+        if (found == UT_DAMAGED)
+            found =
+                ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED : UT_NOT_FOUND;
+        else if (__builtin_expect(place.ref & UT_REF_EVICTED, 0))
+            found = postpone(hold, descriptor, &all, &tile, i, place);
+        else
+            found = copy_one(hold, array, descriptor, region, &tile, i, place, chunk_strides);
     }
-    return UT_FOUND;
+    if (found == UT_FOUND && all.count != 0)
+        found =
+            found_of(array, fetch(array, all.wanted, all.count, take_tile, &all), &region->failure);
+    free(all.wanted);
+    free(all.tiles);
+    return found;
 }
 
 void ut_result_set(untorn_result *result, const ut_descriptor *descriptor, unsigned attempts,

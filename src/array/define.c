@@ -181,9 +181,8 @@ free_encoded:
     return status;
 }
 
-/* Make an object for a definition and enter both; takes the definition over. */
-static untorn_status enter(untorn_writer *writer, ut_definition *definition, const uint64_t *shape,
-                           untorn_writer_array **out) {
+untorn_status ut_writer_enter(untorn_writer *writer, ut_definition *definition,
+                              const uint64_t *shape, untorn_writer_array **out) {
     untorn_status status;
     untorn_writer_array *array = calloc(1, sizeof *array);
     if (array == NULL) {
@@ -295,10 +294,12 @@ untorn_status untorn_define(untorn_writer *writer, const char *name,
     }
     ut_definition *made;
     status = ut_definition_make(name, definition, new_uid(writer), &made);
+    if (status == UNTORN_OK && writer->admit != NULL && (status = writer->admit(writer, made)))
+        ut_definition_drop(made);
     if (status != UNTORN_OK)
         return status;
     untorn_writer_array *array;
-    status = enter(writer, made, definition->shape, &array);
+    status = ut_writer_enter(writer, made, definition->shape, &array);
     if (status != UNTORN_OK)
         return status;
     if (definition->attributes != NULL) {
@@ -446,7 +447,7 @@ untorn_status untorn_set_group_attributes(untorn_writer *writer, const char *gro
         ut_definition *definition;
         status = ut_definition_make_group(group, new_uid(writer), &definition);
         if (status == UNTORN_OK)
-            status = enter(writer, definition, NULL, &array);
+            status = ut_writer_enter(writer, definition, NULL, &array);
         if (status != UNTORN_OK)
             return status;
         entry = NULL; /* it is new */

@@ -14,6 +14,7 @@
  */
 #include "array/reader.h"
 
+#include "base/fork_guard.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
@@ -121,6 +122,19 @@ void ut_attempts_end(ut_attempts *attempts) {
     ut_line_give(&reader->lines, attempts->line);
     pthread_mutex_unlock(&reader->lock);
     attempts->line = UT_NO_LINE;
+}
+
+/* The line is this reader's alone.  Threads that share the reader may lose a count now and then,
+ * which an atomic addition would not be worth. */
+void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned attempts, uint64_t commit) {
+    if (reader->lines.fork_generation != ut_fork_generation())
+        return; /* inherited: the line is the parent's */
+    if (commit == 0)
+        commit = ut_load_relaxed(&reader->segment->super->commit);
+    ut_store_relaxed(&line->reads, ut_load_relaxed(&line->reads) + 1);
+    ut_store_relaxed(&line->attempts, ut_load_relaxed(&line->attempts) + attempts);
+    if (ut_load_relaxed(&line->last_commit) < commit)
+        ut_store_relaxed(&line->last_commit, commit);
 }
 
 ut_found ut_attempts_descriptor(ut_attempts *attempts, ut_header *header, ut_descriptor *cached) {

@@ -133,7 +133,10 @@ static ut_found copy_single(ut_hold *hold, untorn_array *array, void *destinatio
         return UT_DAMAGED;
     array->single = slot;
     array->single_bytes = bytes;
-    array->single_stamp = descriptor->stamp;
+    /* A reader whose reads are counted always goes the long way, so that the short one has nothing
+     * to ask. */
+    array->single_stamp =
+        ut_load_relaxed(&array->reader->lines.counted) == NULL ? descriptor->stamp : 0;
     return UT_FOUND;
 }
 
@@ -153,7 +156,8 @@ static bool read_again(untorn_array *array, void *destination, size_t capacity) 
 static bool is_single(const untorn_array *array, const uint64_t *start, const uint64_t *count,
                       size_t *bytes) {
     const ut_definition *definition = array->definition;
-    if (start != NULL || count != NULL || ut_kind_depth(array->cached.kind) != 0)
+    if (start != NULL || count != NULL || ut_kind_depth(array->cached.kind) != 0 ||
+        (array->cached.root_ref & UT_REF_EVICTED))
         return false;
     uint64_t elements = 1;
     for (unsigned axis = 0; axis < definition->rank; axis++) {
@@ -193,6 +197,7 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
     ut_region region;
     region.kept = NULL;
     region.kept_count = 0;
+    region.failure = UNTORN_OK;
     bool first = true;
     ut_attempts_begin(&attempts, array->reader, false);
     for (;;) {
@@ -234,13 +239,15 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
         if (found == UT_FOUND)
             break;
         if (found == UT_DAMAGED) {
-            status = damaged(array);
+            status = region.failure != UNTORN_OK ? region.failure : damaged(array);
             break;
         }
     }
     if (result != NULL &&
         (status == UNTORN_OK || status == UNTORN_E_REGION || status == UNTORN_E_BUFFER_TOO_SMALL))
         ut_result_set(result, &array->cached, attempts.count, attempts.hold.own.nonce != 0);
+    if (status == UNTORN_OK)
+        ut_reader_count(array->reader, attempts.count, attempts.hold.commit);
     ut_attempts_end(&attempts);
     return status;
 }
@@ -351,6 +358,8 @@ static untorn_status try_group(ut_attempts *attempts, member **order, size_t cou
         if (status != UNTORN_OK)
             return status;
         *found = ut_region_copy(&attempts->hold, array, &m->descriptor, &m->region);
+        if (m->region.failure != UNTORN_OK)
+            return m->region.failure;
         if (*found == UT_FOUND)
             *found = copy_attributes(&attempts->hold, m);
         if (*found == UT_DAMAGED)
@@ -376,6 +385,8 @@ static untorn_status read_members(untorn_reader *reader, member *members, member
         ut_result_set(result, &members[0].descriptor, attempts.count, attempts.hold.own.nonce != 0);
         result->commit = attempts.hold.commit;
     }
+    if (status == UNTORN_OK)
+        ut_reader_count(reader, attempts.count, attempts.hold.commit);
     ut_attempts_end(&attempts);
     return status;
 }

@@ -18,6 +18,8 @@
 #include <string.h>
 
 #define DEFAULT_ATTEMPTS 8u
+#define DEFAULT_THREADS 4u
+#define MOST_THREADS 64u
 #define MOST_ATTEMPTS 65536u /* more would be a hang */
 
 untorn_status ut_array_fail(const untorn_array *array, untorn_status status, const char *format,
@@ -48,8 +50,8 @@ static untorn_status attach(untorn_reader *reader, const char *name) {
     return UNTORN_OK;
 }
 
-untorn_status untorn_reader_open(const char *segment, const untorn_reader_options *options,
-                                 untorn_reader **out) {
+untorn_status ut_reader_open(const char *segment, const untorn_reader_options *options,
+                             const ut_backing *backing, untorn_reader **out) {
     if (segment == NULL || out == NULL ||
         (options != NULL && options->struct_size < sizeof *options))
         return ut_fail(UNTORN_E_ARGUMENT, "reader_open: no segment name, no place for the handle "
@@ -65,6 +67,10 @@ untorn_status untorn_reader_open(const char *segment, const untorn_reader_option
         options != NULL && options->attempts != 0 ? options->attempts : DEFAULT_ATTEMPTS;
     if (reader->attempts > MOST_ATTEMPTS)
         reader->attempts = MOST_ATTEMPTS;
+    reader->cache_bytes = options != NULL ? options->cache_bytes : 0;
+    reader->threads = options != NULL && options->threads != 0 ? options->threads : DEFAULT_THREADS;
+    if (reader->threads > MOST_THREADS)
+        reader->threads = MOST_THREADS;
     reader->serial = 1;
     ut_fork_generation();
     status = attach(reader, segment);
@@ -73,11 +79,25 @@ untorn_status untorn_reader_open(const char *segment, const untorn_reader_option
         return status;
     }
     pthread_mutex_init(&reader->lock, NULL);
+    reader->backing = backing;
     *out = reader;
     return UNTORN_OK;
 }
 
+untorn_status ut_reader_open_flusher(const char *segment, untorn_reader **out) {
+    untorn_status status = ut_reader_open(segment, NULL, NULL, out);
+    if (status != UNTORN_OK)
+        return status;
+    (*out)->lines.flusher = true;
+    /* The line's lock is kept from here on, so that it cannot be anybody else's. */
+    ut_line_give(&(*out)->lines, ut_line_take(&(*out)->lines));
+    return UNTORN_OK;
+}
+
 static void detach(untorn_reader *reader) {
+    if (reader->backed != NULL)
+        reader->backing->detach(reader->backed);
+    reader->backed = NULL;
     ut_lines_close(&reader->lines);
     ut_catalogue_free(&reader->catalogue);
     memset(&reader->catalogue, 0, sizeof reader->catalogue);

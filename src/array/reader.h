@@ -9,6 +9,7 @@
 #ifndef UT_READER_H
 #define UT_READER_H
 
+#include "array/backing.h"
 #include "array/definition.h"
 #include "segment/cell_table.h"
 #include "segment/reader_line.h"
@@ -88,9 +89,15 @@ ut_found ut_text_copy(ut_segment *segment, uint64_t offset, uint64_t most, char 
 
 /* --- handles --- */
 
+/* --- what lies behind the segment: backing.h --- */
+
 struct untorn_reader {
     ut_segment *segment;
-    unsigned attempts; /* optimistic ones */
+    const ut_backing *backing; /* NULL: chunks that are only in the store cannot be read */
+    void *backed;              /* its own, of this attachment; under `lock` */
+    size_t cache_bytes;        /* for it */
+    unsigned threads;          /* for one call of it */
+    unsigned attempts;         /* optimistic ones */
     unsigned flags;
     unsigned serial;            /* counts attachments */
     _Atomic int64_t gone_since; /* monotonic ns when first no writer was found; 0: there was one */
@@ -100,6 +107,21 @@ struct untorn_reader {
     struct untorn_array *arrays;
     struct untorn_snapshot *snapshots;
 };
+
+/* A read was completed: of this commit, 0: of the newest.  Counted if the reader owns a line, for
+ * whoever looks at it from outside; no reader takes one for that. */
+void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned attempts, uint64_t commit);
+static inline void ut_reader_count(untorn_reader *reader, unsigned attempts, uint64_t commit) {
+    ut_line *line = ut_load_acquire(&reader->lines.counted);
+    if (__builtin_expect(line != NULL, 0))
+        ut_reader_publish(reader, line, attempts, commit);
+}
+
+untorn_status ut_reader_open(const char *segment, const untorn_reader_options *options,
+                             const ut_backing *backing, untorn_reader **reader);
+
+/* For the writer's flusher, in its own process: with the line that is kept for it. */
+untorn_status ut_reader_open_flusher(const char *segment, untorn_reader **reader);
 
 /* What was copied and passed its check, of one tile. */
 typedef struct ut_kept {
@@ -150,10 +172,12 @@ typedef struct ut_region {
     unsigned char *destination;
     ut_kept *kept; /* NULL: keeps nothing */
     size_t kept_count;
-    bool kept_valid; /* what is kept is for these starts and trailing counts */
+    bool kept_valid;       /* what is kept is for these starts and trailing counts */
+    untorn_status failure; /* of the store, with its message; else UNTORN_OK */
 } ut_region;
 
-/* Copy the region of this generation.  UT_NOT_FOUND: overtaken; what passed is kept. */
+/* Copy the region of this generation.  UT_NOT_FOUND: overtaken; what passed is kept.  UT_DAMAGED:
+ * see region->failure for whether it is the store or the segment. */
 ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
                         ut_region *region);
 
@@ -161,6 +185,12 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
 untorn_status ut_region_bounds(const untorn_array *array, const uint64_t *shape,
                                const uint64_t *start, const uint64_t *count, uint64_t *from,
                                uint64_t *n);
+
+/* A chunk that is only in the store, whose cell was read from this descriptor and found valid.
+ * *present false: it is absent.  `memory` has slot_bytes bytes. */
+ut_found ut_evicted_read(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
+                         const uint64_t *index, ut_place place, void *memory, bool *present,
+                         untorn_status *failure);
 
 void ut_result_set(untorn_result *result, const ut_descriptor *descriptor, unsigned attempts,
                    bool pinned);

@@ -46,7 +46,7 @@ static void drop_members(untorn_snapshot *snapshot) {
     snapshot->count = 0;
 }
 
-/* All arrays that exist at the attempt's commit. */
+/* All arrays, and with snapshot->groups all groups, that exist at the attempt's commit. */
 static ut_found add_all(untorn_snapshot *snapshot, ut_attempts *attempts, ut_catalogue *catalogue,
                         untorn_status *failure) {
     ut_found found = ut_catalogue_refresh(catalogue, attempts, failure);
@@ -62,13 +62,15 @@ static ut_found add_all(untorn_snapshot *snapshot, ut_attempts *attempts, ut_cat
     snapshot->members = members;
     for (size_t i = 0; i < catalogue->count && *failure == UNTORN_OK; i++) {
         ut_catalogue_entry *entry = &catalogue->entries[i];
-        if (entry->kind != UT_KIND_ARRAY)
+        if (entry->kind != UT_KIND_ARRAY && !(snapshot->groups && entry->kind == UT_KIND_GROUP))
             continue;
         ut_definition *definition;
         *failure = ut_catalogue_decode(entry, &definition);
         if (*failure == UNTORN_OK)
             *failure = add_member(snapshot, (uint32_t)i, definition);
     }
+    snapshot->catalogue_commit = catalogue->descriptor.commit;
+    snapshot->catalogue_time = catalogue->descriptor.time;
     return UT_FOUND;
 }
 
@@ -218,15 +220,14 @@ free_catalogue:
     return status;
 }
 
-untorn_status untorn_snapshot_open(untorn_reader *reader, untorn_array *const *arrays, size_t count,
-                                   uint64_t commit, untorn_snapshot **out) {
-    if (reader == NULL || out == NULL || (count != 0 && arrays == NULL))
-        return ut_fail(UNTORN_E_ARGUMENT, "snapshot_open: no reader, arrays or place");
+static untorn_status open_snapshot(untorn_reader *reader, untorn_array *const *arrays, size_t count,
+                                   bool groups, uint64_t commit, untorn_snapshot **out) {
     untorn_snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
     snapshot->reader = reader;
     snapshot->line = UT_NO_LINE;
+    snapshot->groups = groups;
     snapshot->hold.segment = reader->segment;
     snapshot->fork_generation = ut_fork_generation();
     untorn_status status = UNTORN_OK;
@@ -256,6 +257,35 @@ untorn_status untorn_snapshot_open(untorn_reader *reader, untorn_array *const *a
     }
     *out = snapshot;
     return UNTORN_OK;
+}
+
+untorn_status untorn_snapshot_open(untorn_reader *reader, untorn_array *const *arrays, size_t count,
+                                   uint64_t commit, untorn_snapshot **out) {
+    if (reader == NULL || out == NULL || (count != 0 && arrays == NULL))
+        return ut_fail(UNTORN_E_ARGUMENT, "snapshot_open: no reader, arrays or place");
+    untorn_status status = open_snapshot(reader, arrays, count, false, commit, out);
+    if (status == UNTORN_OK)
+        ut_reader_count(reader, 1, untorn_snapshot_commit(*out));
+    return status;
+}
+
+untorn_status ut_snapshot_open_all(untorn_reader *reader, uint64_t commit, bool groups,
+                                   untorn_snapshot **out) {
+    return open_snapshot(reader, NULL, 0, groups, commit, out);
+}
+
+int64_t ut_snapshot_time(const untorn_snapshot *snapshot) {
+    /* Every commit publishes some object anew, or deletes one, which is the catalogue's change. */
+    uint64_t commit = snapshot->catalogue_commit;
+    int64_t time = snapshot->catalogue_time;
+    for (size_t i = 0; i < snapshot->count; i++) {
+        const ut_descriptor *descriptor = &snapshot->members[i].descriptor;
+        if (descriptor->commit > commit) {
+            commit = descriptor->commit;
+            time = descriptor->time;
+        }
+    }
+    return time;
 }
 
 static void release_line(untorn_snapshot *snapshot) {
@@ -290,6 +320,11 @@ void untorn_snapshot_close(untorn_snapshot *snapshot) {
     pthread_mutex_unlock(&reader->lock);
     drop_members(snapshot);
     free(snapshot->members);
+    for (ut_snapshot_chunk *chunk = snapshot->fetched, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        free(chunk->memory);
+        free(chunk);
+    }
     free(snapshot);
 }
 
@@ -379,8 +414,44 @@ untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const ui
         return ut_array_fail(array, UNTORN_E_BUFFER_TOO_SMALL,
                              "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
     ut_c_strides(rank, array->definition->dtype.itemsize, region.count, region.strides);
-    return status_of(snapshot, member,
-                     ut_region_copy(&snapshot->hold, array, &member->descriptor, &region));
+    ut_found found = ut_region_copy(&snapshot->hold, array, &member->descriptor, &region);
+    return region.failure != UNTORN_OK ? region.failure : status_of(snapshot, member, found);
+}
+
+/* --- chunks without a copy --- */
+
+/* The chunk is only in the store: the snapshot gets a copy of its own. */
+static untorn_status chunk_from_store(untorn_snapshot *snapshot, ut_snapshot_member *member,
+                                      const uint64_t *index, uint64_t number, ut_place place,
+                                      const void **memory) {
+    untorn_array *array = member->array;
+    for (ut_snapshot_chunk *chunk = snapshot->fetched; chunk != NULL; chunk = chunk->next)
+        if (chunk->member == member && chunk->number == number) {
+            *memory = chunk->memory;
+            return UNTORN_OK;
+        }
+    ut_snapshot_chunk *chunk = malloc(sizeof *chunk);
+    void *bytes = malloc(array->definition->slot_bytes);
+    if (chunk == NULL || bytes == NULL) {
+        free(chunk);
+        free(bytes);
+        return ut_array_fail(array, UNTORN_E_NO_MEMORY, "out of memory for a chunk");
+    }
+    bool present = false;
+    untorn_status failure = UNTORN_OK;
+    ut_found found = ut_evicted_read(&snapshot->hold, array, &member->descriptor, index, place,
+                                     bytes, &present, &failure);
+    if (found == UT_FOUND && present) {
+        *chunk = (ut_snapshot_chunk){member, number, bytes, snapshot->fetched};
+        snapshot->fetched = chunk;
+        *memory = bytes;
+        return UNTORN_OK;
+    }
+    free(chunk);
+    free(bytes);
+    if (found == UT_FOUND)
+        return ut_array_fail(array, UNTORN_E_ABSENT, "chunk was never written");
+    return failure != UNTORN_OK ? failure : status_of(snapshot, member, found);
 }
 
 untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i, const uint64_t *index,
@@ -400,9 +471,11 @@ untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i, const u
                                  index[axis], array->cells[axis], axis);
     ut_table_cursor cursor = {NULL, 0};
     ut_place place;
+    uint64_t number = ut_grid_linear(definition->rank, array->cells, index);
     ut_found found =
-        ut_table_lookup(snapshot->reader->segment, &member->descriptor,
-                        ut_grid_linear(definition->rank, array->cells, index), &cursor, &place);
+        ut_table_lookup(snapshot->reader->segment, &member->descriptor, number, &cursor, &place);
+    if (found == UT_FOUND && (place.ref & UT_REF_EVICTED))
+        return chunk_from_store(snapshot, member, index, number, place, memory);
     const void *slot = NULL;
     if (found == UT_FOUND && place.ref != 0) {
         slot = ut_at(snapshot->reader->segment, ut_ref_offset(place.ref), definition->slot_bytes);

@@ -146,7 +146,8 @@ static untorn_status is_any_above(void *context) {
         untorn_status status = untorn_peek(array, &result);
         if (status != UNTORN_OK)
             return status;
-        if (result.generation > c->generations[i]) {
+        /* An eviction is a generation, but nothing to wake up for. */
+        if (c->arrays[i]->cached.changed > c->generations[i]) {
             c->which = i;
             return UNTORN_OK;
         }

@@ -101,6 +101,7 @@ static untorn_status write_region(untorn_writer_array *array, const uint64_t *st
         strides = own;
     }
     ut_c_strides(rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
+    array->writer->written += ut_product(rank, count) * definition->dtype.itemsize;
     ut_tiles tiles;
     ut_tile tile;
     ut_tiles_begin(&tiles, rank, array->cells, definition->chunks, start, count);
@@ -125,6 +126,7 @@ static untorn_status write_one_chunk(untorn_writer_array *array, const void *sou
     static const uint64_t index[UNTORN_MAX_RANK];
     unsigned char *memory;
     ut_writer_touch(array);
+    array->writer->written += array->definition->slot_bytes;
     untorn_status status = ut_chunk_own(array, 0, index, false, &memory);
     if (status == UNTORN_OK)
         ut_racy_copy(memory, source, array->definition->slot_bytes);
@@ -324,6 +326,7 @@ static untorn_status begin_filling(untorn_writer_array *array, uint64_t number,
     if (status != UNTORN_OK)
         return status;
     writer->filling[writer->filling_count++] = (struct ut_filling){array, number};
+    writer->written += array->definition->slot_bytes;
     *memory = slot;
     return UNTORN_OK;
 }

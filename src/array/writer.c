@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define COMMIT_BYTES (UINT64_C(64) << 10) /* to be made free for a commit's tables at a time */
+
 untorn_status ut_writer_usable(const untorn_writer *writer) {
     if (writer == NULL)
         return ut_fail(UNTORN_E_ARGUMENT, "no writer");
@@ -53,28 +55,62 @@ void ut_writer_touch(untorn_writer_array *array) {
 
 /* --- opening and closing --- */
 
-static untorn_status open_locked(untorn_writer *writer, const char *name,
-                                 const untorn_writer_options *options) {
-    ut_segment_options create = {options->size, options->mode, options->control_mode,
-                                 options->versions, options->lease_ms};
-    untorn_status status = ut_segment_attach(&writer->segment, name, true, true);
-    if (status == UNTORN_E_NO_SEGMENT && !(options->flags & UNTORN_ADOPT_ONLY)) {
+static untorn_status create(untorn_writer *writer, const char *name,
+                            const untorn_writer_options *options, const ut_writer_hooks *hooks) {
+    ut_segment_options create = {.size = options->size,
+                                 .mode = options->mode,
+                                 .control_mode = options->control_mode,
+                                 .versions = options->versions,
+                                 .lease_ms = options->lease_ms};
+    untorn_status status = UNTORN_OK;
+    if (hooks->creating != NULL)
+        status = hooks->creating(hooks->context, &create);
+    if (status == UNTORN_OK)
         status = ut_segment_create(name, &create);
+    return status == UNTORN_OK ? ut_segment_attach(&writer->segment, name, true, true) : status;
+}
+
+static bool is_restoring(const untorn_writer *writer) {
+    return ut_load_acquire(&writer->segment.super->writer_state) == UT_WRITER_RESTORING;
+}
+
+/* Map the segment, or a fresh one. */
+static untorn_status attach(untorn_writer *writer, const char *name,
+                            const untorn_writer_options *options, const ut_writer_hooks *hooks) {
+    untorn_status status = ut_segment_attach(&writer->segment, name, true, true);
+    if (status == UNTORN_OK && is_restoring(writer)) {
+        /* Whoever was making it from a store died; nobody ever saw it. */
+        ut_segment_detach(&writer->segment);
+        status = ut_segment_unlink(name);
         if (status == UNTORN_OK)
-            status = ut_segment_attach(&writer->segment, name, true, true);
-    } else if (status == UNTORN_OK) {
-        writer->adopted = true;
-        if (options->flags & UNTORN_CREATE_ONLY) {
-            ut_segment_detach(&writer->segment);
-            return ut_fail(UNTORN_E_SEGMENT_EXISTS, "segment \"%s\": exists", name);
-        }
+            status = ut_fail(UNTORN_E_NO_SEGMENT, "segment \"%s\": does not exist", name);
     }
+    if (status == UNTORN_E_NO_SEGMENT && !(options->flags & UNTORN_ADOPT_ONLY))
+        return create(writer, name, options, hooks);
+    if (status == UNTORN_OK && (options->flags & UNTORN_CREATE_ONLY)) {
+        ut_segment_detach(&writer->segment);
+        return ut_fail(UNTORN_E_SEGMENT_EXISTS, "segment \"%s\": exists", name);
+    }
+    writer->adopted = status == UNTORN_OK;
+    return status;
+}
+
+static untorn_status open_locked(untorn_writer *writer, const char *name,
+                                 const untorn_writer_options *options,
+                                 const ut_writer_hooks *hooks) {
+    untorn_status status = attach(writer, name, options, hooks);
     if (status != UNTORN_OK)
         return status;
+    bool restoring = is_restoring(writer);
     status = ut_adopt(&writer->publisher, &writer->segment);
     if (status != UNTORN_OK)
         goto detach;
     status = ut_writer_load_catalogue(writer);
+    ut_store_relaxed(&writer->changed, writer->publisher.commit);
+    if (status == UNTORN_OK && restoring && hooks->restore != NULL)
+        status = hooks->restore(hooks->context, writer);
+    if (status == UNTORN_OK && hooks->opened != NULL)
+        status = hooks->opened(hooks->context, writer);
     if (status == UNTORN_OK)
         status = ut_writer_lock_announce(&writer->lock, &writer->segment);
     if (status != UNTORN_OK)
@@ -90,6 +126,12 @@ free_publisher:
     ut_publisher_free(&writer->publisher);
 detach:
     ut_segment_detach(&writer->segment);
+    if (restoring) {
+        char reason[1024];
+        snprintf(reason, sizeof reason, "%s", untorn_message());
+        ut_segment_unlink(name);
+        ut_fail(status, "%s", reason);
+    }
     return status;
 }
 
@@ -102,13 +144,8 @@ static void free_arrays(untorn_writer *writer) {
     free(writer->published);
 }
 
-untorn_status untorn_writer_open(const char *segment, const untorn_writer_options *given,
-                                 untorn_writer **out) {
-    static const untorn_writer_options defaults = UNTORN_WRITER_OPTIONS_INIT;
-    const untorn_writer_options *options = given != NULL ? given : &defaults;
-    if (segment == NULL || out == NULL || options->struct_size < sizeof *options)
-        return ut_fail(UNTORN_E_ARGUMENT, "writer_open: no segment name, no place for the handle "
-                                          "or uninitialized options");
+untorn_status ut_writer_open(const char *segment, const untorn_writer_options *options,
+                             const ut_writer_hooks *hooks, untorn_writer **out) {
     if ((options->flags & ~(UNTORN_CREATE_ONLY | UNTORN_ADOPT_ONLY)) != 0 ||
         options->flags == (UNTORN_CREATE_ONLY | UNTORN_ADOPT_ONLY))
         return ut_fail(UNTORN_E_ARGUMENT, "segment \"%.200s\": bad flags 0x%x", segment,
@@ -120,11 +157,12 @@ untorn_status untorn_writer_open(const char *segment, const untorn_writer_option
     if (writer == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "segment \"%s\": out of memory", segment);
     writer->fork_generation = ut_fork_generation();
+    writer->alarm = UINT64_MAX;
     pthread_mutex_init(&writer->filling_lock, NULL);
     status = ut_writer_lock_take(&writer->lock, segment);
     if (status != UNTORN_OK)
         goto free_writer;
-    status = open_locked(writer, segment, options);
+    status = open_locked(writer, segment, options, hooks);
     if (status != UNTORN_OK)
         goto drop_lock;
     *out = writer;
@@ -140,9 +178,7 @@ free_writer:
     return status;
 }
 
-void untorn_writer_close(untorn_writer *writer) {
-    if (writer == NULL)
-        return;
+void ut_writer_close(untorn_writer *writer) {
     if (writer->fork_generation == ut_fork_generation()) {
         untorn_abort(writer);
         ut_store_release(&writer->segment.super->writer_state, UT_WRITER_CLOSED);
@@ -246,9 +282,19 @@ untorn_status untorn_commit(untorn_writer *writer, uint64_t *commit) {
     }
     if (count != 0) {
         status = ut_publish(&writer->publisher, writer->published, count);
+        /* Evicting takes a commit number: what was completed with the next one is so again. */
+        while (status == UNTORN_E_NO_SPACE && ut_space_relieve(&writer->publisher, COMMIT_BYTES)) {
+            for (untorn_writer_array *array = writer->touched; array != NULL;
+                 array = array->next_touched)
+                complete_next(writer, array);
+            status = ut_publish(&writer->publisher, writer->published, count);
+        }
         if (status != UNTORN_OK)
             return status;
         settle(writer);
+        ut_store_relaxed(&writer->changed, writer->publisher.commit);
+        if (__builtin_expect(writer->written >= writer->alarm, 0))
+            writer->alarmed(writer);
     }
     if (commit != NULL)
         *commit = writer->publisher.commit;

@@ -12,12 +12,14 @@
 #ifndef UT_WRITER_H
 #define UT_WRITER_H
 
+#include "array/backing.h"
 #include "array/definition.h"
 #include "array/name_index.h"
 #include "segment/publisher.h"
 #include "segment/writer_lock.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct untorn_writer_array {
     untorn_writer *writer;
@@ -53,7 +55,35 @@ struct untorn_writer {
     size_t filling_count, filling_capacity;
     ut_object **published; /* scratch for commit */
     size_t published_capacity;
+    void *store; /* of the layer above; NULL: none */
+    /* A chunk that is only in the store; absent ones are UNTORN_E_CORRUPT here. */
+    untorn_status (*fetch)(untorn_writer *writer, const ut_wanted *wanted, void *memory);
+    untorn_status (*admit)(const untorn_writer *writer, const ut_definition *definition);
+    uint64_t written; /* bytes, by all transactions */
+    uint64_t alarm;   /* call `alarmed` once that much was written and committed */
+    void (*alarmed)(untorn_writer *writer);
+    _Atomic uint64_t changed; /* the last commit of a transaction; for the flusher's thread */
 };
+
+/*
+ * What the layer that knows about stores has to say while a writer opens.  Either may be NULL.
+ *
+ *   creating   there is no segment of this name, or one whose making from a store was not
+ *              finished: *create may be completed.
+ *   restore    the fresh segment is to be filled; readers do not see it yet.
+ *   opened     the books are there; readers do not know of this writer yet.
+ */
+typedef struct ut_writer_hooks {
+    void *context;
+    untorn_status (*creating)(void *context, ut_segment_options *create);
+    untorn_status (*restore)(void *context, untorn_writer *writer);
+    untorn_status (*opened)(void *context, untorn_writer *writer);
+} ut_writer_hooks;
+
+untorn_status ut_writer_open(const char *segment, const untorn_writer_options *options,
+                             const ut_writer_hooks *hooks, untorn_writer **writer);
+/* NULL is not allowed. */
+void ut_writer_close(untorn_writer *writer);
 
 /* UNTORN_E_FORKED if the handle was inherited over a fork. */
 untorn_status ut_writer_usable(const untorn_writer *writer);
@@ -98,5 +128,23 @@ void ut_chunks_forget(untorn_writer_array *array);
 untorn_status ut_writer_load_catalogue(untorn_writer *writer);
 void ut_writer_free_array(untorn_writer_array *array);
 untorn_status ut_writer_rebuild_names(untorn_writer *writer);
+/* Make an object for a definition, which is taken over, as part of the open transaction. */
+untorn_status ut_writer_enter(untorn_writer *writer, ut_definition *definition,
+                              const uint64_t *shape, untorn_writer_array **array);
+
+/* --- restore.c --- */
+
+/* What an array or group was in a store. */
+typedef struct ut_restored {
+    ut_definition *definition; /* a reference is taken */
+    const uint64_t *shape;
+    const char *attributes; /* NULL or "": none */
+    uint64_t generation;
+    uint64_t data_commit;
+    ut_place root; /* of its table, whose depth is that of the shape's grid */
+} ut_restored;
+
+/* Enter it in the open transaction as it was, its counters going on from there. */
+untorn_status ut_writer_restore(untorn_writer *writer, const ut_restored *restored);
 
 #endif

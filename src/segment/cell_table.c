@@ -23,6 +23,8 @@ ut_found ut_table_lookup(ut_segment *segment, const ut_descriptor *descriptor, u
                 return UT_FOUND;
             if (!ut_ref_good(place->ref, place->version, descriptor->uid, level))
                 return UT_DAMAGED;
+            if (place->ref & UT_REF_SUBTREE)
+                return place->ref & UT_REF_EVICTED ? UT_FOUND : UT_DAMAGED;
             ut_node *node = ut_at(segment, ut_ref_offset(place->ref), sizeof *node);
             if (node == NULL)
                 return UT_DAMAGED;
@@ -36,5 +38,72 @@ ut_found ut_table_lookup(ut_segment *segment, const ut_descriptor *descriptor, u
     }
     if (place->ref != 0 && !ut_ref_good(place->ref, place->version, descriptor->uid, 0))
         return UT_DAMAGED;
+    return UT_FOUND;
+}
+
+static uint64_t span_of(unsigned level) {
+    return level >= UT_MAX_DEPTH ? UINT64_MAX : UINT64_C(1) << (level * UT_NODE_SHIFT);
+}
+
+/* Descend to the leaf that has chunk `number`.  Found: *cell is what stands there instead of a leaf
+ * (absent or a subtree in the store), or cursor->leaf is the leaf. */
+static ut_found descend(ut_segment *segment, const ut_descriptor *descriptor, uint64_t number,
+                        ut_table_cursor *cursor, ut_table_cell *cell) {
+    ut_place place = {descriptor->root_ref, descriptor->root_version};
+    cursor->leaf = NULL;
+    for (unsigned level = ut_kind_depth(descriptor->kind); level > 0; level--) {
+        uint64_t span = span_of(level);
+        *cell = (ut_table_cell){number / span * span, span, place};
+        if (place.ref == 0)
+            return UT_FOUND;
+        if (!ut_ref_good(place.ref, place.version, descriptor->uid, level))
+            return UT_DAMAGED;
+        if (place.ref & UT_REF_SUBTREE)
+            return place.ref & UT_REF_EVICTED ? UT_FOUND : UT_DAMAGED;
+        ut_node *node = ut_at(segment, ut_ref_offset(place.ref), sizeof *node);
+        if (node == NULL)
+            return UT_DAMAGED;
+        uint64_t index = number >> ((level - 1) * UT_NODE_SHIFT) & (UT_NODE_CELLS - 1);
+        if (level == 1) {
+            cursor->leaf = node;
+            cursor->first = number - index;
+            return UT_FOUND;
+        }
+        place = ut_cell_load(&node->cells[index]);
+    }
+    *cell = (ut_table_cell){0, 1, place};
+    return UT_FOUND;
+}
+
+ut_found ut_table_next(ut_segment *segment, const ut_descriptor *descriptor, uint64_t from,
+                       ut_table_cursor *cursor, ut_table_cell *cell) {
+    uint64_t number = from;
+    while (number < descriptor->cells) {
+        if (cursor->leaf == NULL || number - cursor->first >= UT_NODE_CELLS) {
+            ut_found found = descend(segment, descriptor, number, cursor, cell);
+            if (found != UT_FOUND)
+                return found;
+            if (cursor->leaf == NULL) {
+                if (cell->place.ref != 0)
+                    return cell->span > 1 || ut_ref_good(cell->place.ref, cell->place.version,
+                                                         descriptor->uid, 0)
+                               ? UT_FOUND
+                               : UT_DAMAGED;
+                if (cell->span > UINT64_MAX - cell->number)
+                    break;
+                number = cell->number + cell->span;
+                continue;
+            }
+        }
+        for (; number - cursor->first < UT_NODE_CELLS && number < descriptor->cells; number++) {
+            ut_place place = ut_cell_load(&cursor->leaf->cells[number - cursor->first]);
+            if (place.ref == 0)
+                continue;
+            *cell = (ut_table_cell){number, 1, place};
+            return ut_ref_good(place.ref, place.version, descriptor->uid, 0) ? UT_FOUND
+                                                                             : UT_DAMAGED;
+        }
+    }
+    *cell = (ut_table_cell){descriptor->cells, 0, {0, 0}};
     return UT_FOUND;
 }

@@ -38,4 +38,16 @@ typedef struct ut_table_cursor {
 ut_found ut_table_lookup(ut_segment *segment, const ut_descriptor *descriptor, uint64_t number,
                          ut_table_cursor *cursor, ut_place *place);
 
+/* A present chunk, or a subtree that is only in the store. */
+typedef struct ut_table_cell {
+    uint64_t number; /* of the chunk, or the subtree's first */
+    uint64_t span;   /* 1, or how many chunks the subtree may have */
+    ut_place place;  /* ref 0: there are no more */
+} ut_table_cell;
+
+/* The first present cell at or above chunk `from`, which may lie within a subtree that begins
+ * before it.  `cursor` starts as {NULL, 0}. */
+ut_found ut_table_next(ut_segment *segment, const ut_descriptor *descriptor, uint64_t from,
+                       ut_table_cursor *cursor, ut_table_cell *cell);
+
 #endif

@@ -168,6 +168,8 @@ bool ut_grants_revoke(ut_publisher *publisher) {
             dead = true;
             continue;
         }
+        if (i == UT_FLUSHER_LINE && publisher->relief != NULL)
+            continue; /* without it nothing would ever become clean */
         if (now - grants->granted[i] > lease &&
             (expired < 0 || grants->granted[i] < grants->granted[expired]))
             expired = (int)i;
@@ -176,6 +178,8 @@ bool ut_grants_revoke(ut_publisher *publisher) {
     }
     if (dead)
         return true;
+    if (newest < 0)
+        return false;
     end(publisher, (unsigned)(expired >= 0 ? expired : newest));
     return true;
 }

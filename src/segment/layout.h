@@ -16,6 +16,8 @@
  *           | directory: 4096 x 8 bytes, each the offset |
  *           | of a page of 32 headers, or 0              |
  *    53248  +--------------------------------------------+
+ *           | store block                      4096 bytes|
+ *    57344  +--------------------------------------------+
  *           | heap: pages of headers, descriptor rings,  |
  *           | retained descriptors, table nodes, chunks, |
  *           | definitions, attributes                    |
@@ -57,6 +59,7 @@
 #define UT_UNIT UINT64_C(64) /* every target of a reference is aligned to this */
 
 #define UT_LINES 256u
+#define UT_FLUSHER_LINE 255u /* of the writer's flusher; readers take those below */
 #define UT_DIRECTORY_SIZE 4096u
 #define UT_HEADERS_PER_PAGE 32u
 #define UT_MAX_OBJECTS (UT_DIRECTORY_SIZE * UT_HEADERS_PER_PAGE)
@@ -85,7 +88,9 @@
 #define UT_REF_UNITS ((UINT64_C(1) << 40) - 1)
 #define UT_REF_SEALED (UINT64_C(1) << 40)  /* no appending in place: more was visible once */
 #define UT_REF_EVICTED (UINT64_C(1) << 41) /* only in the store; the offset is 0 */
-#define UT_REF_FLAGS (UT_REF_SEALED | UT_REF_EVICTED)
+/* In an inner node, together with EVICTED: all below is as the store has it for this version. */
+#define UT_REF_SUBTREE (UINT64_C(1) << 42)
+#define UT_REF_FLAGS (UT_REF_SEALED | UT_REF_EVICTED | UT_REF_SUBTREE)
 #define UT_REF_CHECK_SHIFT 48u
 
 typedef struct ut_cell {
@@ -131,8 +136,8 @@ typedef struct ut_descriptor {
     uint64_t attributes_version;
     uint64_t slot_bytes; /* of a chunk's slot; 0: texts, which tell their own length */
     uint64_t cells;      /* of the table that are visible: chunks of the shape's grid */
+    uint64_t changed;    /* the last generation that was published by more than an eviction */
     uint64_t shape[UNTORN_MAX_RANK];
-    uint64_t reserved[1];
 } ut_descriptor;
 
 #define UT_DESCRIPTOR_WORDS 32u
@@ -165,6 +170,7 @@ typedef struct ut_text {
 #define UT_WRITER_NONE 0u
 #define UT_WRITER_ACTIVE 1u
 #define UT_WRITER_CLOSED 2u
+#define UT_WRITER_RESTORING 3u /* being made from a store: nobody else's business yet */
 
 typedef struct ut_superblock {
     /* Written once, before the segment has its name. */
@@ -237,10 +243,60 @@ typedef struct ut_ack {
     uint64_t reserved[4];
 } ut_ack;
 
+#define UT_STORE_ERROR_BYTES 512u
+#define UT_STORE_PATH_BYTES 3072u
+
+/*
+ * Which store the segment is flushed to, and how that goes.  Written by the writer's process;
+ * read by all.
+ *
+ * The configuration belongs to the writer's thread.  A path is set once in a segment's life:
+ * path_bytes is stored, with release, after the path.
+ *
+ * The state belongs to the flusher's thread, which brackets each change: stamp odd, fence(release),
+ * fields, stamp even with release.  A reader takes the stamp with acquire, the fields, a
+ * fence(acquire) and the stamp again; a writer that died in between leaves it odd, and the next
+ * one makes it even.
+ */
+typedef struct ut_store_block {
+    _Atomic uint32_t path_bytes; /* without NUL; 0: there is no store */
+    _Atomic uint32_t zarr_format;
+    _Atomic int64_t interval; /* ns; below 0: only on demand and at close */
+    _Atomic uint64_t flush_bytes;
+    _Atomic uint32_t threads;
+    _Atomic uint32_t keep_snapshots;
+    _Atomic int64_t keep_time; /* ns */
+    uint64_t reserved0[11];
+
+    _Atomic uint64_t stamp;
+    _Atomic uint64_t flushed_commit; /* of the newest store snapshot; 0: none yet */
+    _Atomic int64_t flushed_time;    /* of that commit */
+    _Atomic int64_t finished;        /* when it was published, ns since 1970 */
+    _Atomic int64_t duration;        /* ns that it took */
+    _Atomic uint64_t flushes;        /* that succeeded, of all writers */
+    _Atomic uint64_t failures;       /* in a row; 0: the last one succeeded */
+    _Atomic int64_t failed;          /* when the last failure was */
+    _Atomic uint64_t status;         /* untorn_status of the last one */
+    _Atomic uint64_t bytes_written;  /* of chunk files, by the last one that succeeded */
+    _Atomic uint64_t chunks_written;
+    _Atomic uint64_t chunks_linked;
+    _Atomic uint64_t total_bytes; /* of chunk files, by all */
+    uint64_t reserved1[3];
+
+    _Atomic uint32_t ended; /* futex word: counts flushes that ended, either way */
+    _Atomic uint32_t begun; /* counts those that began; they do not overlap */
+    uint32_t reserved2[30];
+
+    char error[UT_STORE_ERROR_BYTES]; /* the sentence of the last failure; under stamp */
+    char path[UT_STORE_PATH_BYTES];   /* absolute */
+    uint64_t reserved3[16];
+} ut_store_block;
+
 #define UT_RECORD_OFFSET UINT64_C(2048)
 #define UT_ACKS_OFFSET UINT64_C(4096)
 #define UT_DIRECTORY_OFFSET (UT_ACKS_OFFSET + UT_LINES * 64)
-#define UT_HEAP_OFFSET (UT_DIRECTORY_OFFSET + UT_DIRECTORY_SIZE * 8)
+#define UT_STORE_OFFSET (UT_DIRECTORY_OFFSET + UT_DIRECTORY_SIZE * 8)
+#define UT_HEAP_OFFSET (UT_STORE_OFFSET + sizeof(ut_store_block))
 
 /*
  * One reader's line.  Written by the reader that holds the kernel lock on byte
@@ -266,7 +322,9 @@ typedef struct ut_control {
     _Atomic uint32_t array_waiters;   /* readers sleeping on arrays' published words */
     _Atomic uint32_t segment_waiters; /* readers sleeping on the segment's */
     uint64_t reserved2[15];
-    uint64_t reserved3[464];
+    _Atomic uint32_t flush_requests; /* futex word of the flusher: counts wishes for a flush */
+    uint32_t reserved4[31];
+    uint64_t reserved3[448];
     ut_line lines[UT_LINES];
 } ut_control;
 
@@ -284,7 +342,8 @@ static_assert(offsetof(ut_descriptor, root_ref) == 72, "descriptor.root_ref");
 static_assert(offsetof(ut_descriptor, attributes_ref) == 88, "descriptor.attributes_ref");
 static_assert(offsetof(ut_descriptor, slot_bytes) == 104, "descriptor.slot_bytes");
 static_assert(offsetof(ut_descriptor, cells) == 112, "descriptor.cells");
-static_assert(offsetof(ut_descriptor, shape) == 120, "descriptor.shape");
+static_assert(offsetof(ut_descriptor, changed) == 120, "descriptor.changed");
+static_assert(offsetof(ut_descriptor, shape) == 128, "descriptor.shape");
 static_assert(sizeof(ut_descriptor_slot) == sizeof(ut_descriptor), "descriptor slot");
 static_assert(sizeof(ut_header) == 128, "header");
 static_assert(offsetof(ut_header, oldest) == 8, "header.oldest");
@@ -304,6 +363,11 @@ static_assert(offsetof(ut_superblock, prepared) == 384, "superblock.prepared");
 static_assert(offsetof(ut_superblock, published) == 512, "superblock.published");
 static_assert(offsetof(ut_superblock, reserve) == 640, "superblock.reserve");
 static_assert(sizeof(ut_record) == 2048, "record");
+static_assert(sizeof(ut_store_block) == 4096, "store block");
+static_assert(offsetof(ut_store_block, stamp) == 128, "store block.stamp");
+static_assert(offsetof(ut_store_block, ended) == 256, "store block.ended");
+static_assert(offsetof(ut_store_block, error) == 384, "store block.error");
+static_assert(offsetof(ut_store_block, path) == 896, "store block.path");
 static_assert(sizeof(ut_ack) == 64, "ack");
 static_assert(sizeof(ut_line) == 128, "line");
 static_assert(offsetof(ut_control, lines) == 4096, "control.lines");

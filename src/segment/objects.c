@@ -247,6 +247,8 @@ void ut_object_give(ut_publisher *publisher, ut_object *object) {
 void ut_object_clear_transaction(ut_object *object) {
     object->touched = false;
     object->data_changed = false;
+    object->table_built = false;
+    object->evicting = false;
     ut_changes_clear(&object->changes);
     object->dropped.count = 0;
     object->nodes.count = 0;

@@ -83,7 +83,9 @@ static void wake_waiters(ut_publisher *publisher, ut_object *const *objects, siz
 /* --- step 1 --- */
 
 static untorn_status prepare(ut_publisher *publisher, ut_object *object) {
-    untorn_status status = ut_table_update(publisher, object);
+    untorn_status status = UNTORN_OK;
+    if (!object->table_built)
+        status = ut_table_update(publisher, object);
     if (status != UNTORN_OK)
         return status;
     status = ut_ring_prepare(publisher, object);
@@ -113,6 +115,8 @@ static void fill_descriptors(ut_publisher *publisher, ut_object *const *objects,
         next->commit = publisher->commit + 1;
         if (object->data_changed)
             next->data_commit = next->commit;
+        if (!object->evicting)
+            next->changed = generation;
         next->time = now;
         next->root_ref = object->root.ref;
         next->root_version = object->root.version;
@@ -185,12 +189,14 @@ untorn_status ut_publish(ut_publisher *publisher, ut_object *const *objects, siz
     uint64_t list = 0;
     size_t prepared = 0;
     untorn_status status = UNTORN_OK;
+    publisher->publishing = true; /* an eviction would take the number that is used below */
     while (prepared < count && status == UNTORN_OK) {
         status = prepare(publisher, objects[prepared]);
         prepared += status == UNTORN_OK;
     }
     if (status == UNTORN_OK)
         status = record_list(publisher, count, &list);
+    publisher->publishing = false;
     if (status != UNTORN_OK)
         goto undo_prepared;
     UT_STEP("tables built");

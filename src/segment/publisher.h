@@ -103,7 +103,26 @@ typedef struct ut_object {
     ut_items fresh;   /* nodes taken while publishing, to give back if it fails */
     ut_place root;    /* of next's table; built while publishing */
     unsigned root_depth;
+    bool table_built; /* root and root_depth are set, and nodes and fresh, before publishing */
+    bool busy;        /* a call is changing it: nothing of it may be evicted now */
+    bool evicting;    /* what is published changes nothing but where chunks are */
 } ut_object;
+
+/*
+ * The layer above, which knows the store.
+ *
+ * evict   clean chunks gave up at least some slots: look again.  False: there was nothing to do.
+ * wait    a flush ended since: look again.  False: it cannot help, and the message says why.
+ * next    of a subtree that is only in the store: the first present chunk in [first, end) and its
+ *         version; *version 0: there is none.
+ */
+typedef struct ut_relief {
+    void *context;
+    bool (*evict)(void *context, uint64_t bytes);
+    bool (*wait)(void *context);
+    untorn_status (*next)(void *context, const ut_object *object, ut_place place, uint64_t first,
+                          uint64_t end, uint64_t *number, uint64_t *version);
+} ut_relief;
 
 typedef struct ut_grants {
     uint64_t posted; /* control.posted as last seen */
@@ -129,7 +148,10 @@ typedef struct ut_publisher {
     uint32_t free_count, free_capacity;      /* capacity >= object_count */
     ut_object *reclaim_first, *reclaim_last; /* whose queue may have something to give */
     ut_grants grants;
-    ut_items held; /* taken out of their queues, but a pin stands on them */
+    const ut_relief *relief;   /* NULL: there is no store */
+    bool publishing;           /* nothing may be evicted now */
+    uint64_t eviction_reserve; /* offset of UT_EVICTION_RESERVE bytes for evictions' nodes, or 0 */
+    ut_items held;             /* taken out of their queues, but a pin stands on them */
     unsigned idle_wakes;
 } ut_publisher;
 
@@ -159,6 +181,9 @@ void ut_grants_adopt(ut_publisher *publisher);
  * UNTORN_E_NO_SPACE (message set). */
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                             uint64_t *offset);
+/* Whatever may make room for a commit that found none: evict, end a pin, wait for a flush.  False:
+ * nothing did. */
+bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes);
 /* Give back what no published generation ever reached. */
 void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes);
 /* Queue what the object's newest generation does not reach any more. */
@@ -192,6 +217,21 @@ untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uin
 typedef untorn_status ut_table_visit(void *context, uint64_t number, ut_place place);
 untorn_status ut_table_walk(ut_publisher *publisher, const ut_object *object, uint64_t first,
                             uint64_t end, ut_table_visit *visit, void *context);
+/* As ut_table_walk(), without subtrees that are only in the store. */
+untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *object, uint64_t first,
+                                   uint64_t end, ut_table_visit *visit, void *context);
+
+/* --- evict.c --- */
+
+#define UT_EVICTION_RESERVE (UINT64_C(64) << 10)
+
+/* Take the chunks of these ascending numbers, which are in the store as they are, out of memory:
+ * a commit of its own, in which nothing else changes.  The open transaction, if the object has a
+ * part in it, goes on; it must not have touched any of them. */
+untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
+                       size_t count);
+/* Set the reserve aside; as far as there is room. */
+void ut_evict_reserve(ut_publisher *publisher);
 
 /* --- ring.c --- */
 

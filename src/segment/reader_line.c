@@ -25,6 +25,7 @@ void ut_lines_close(ut_reader_lines *lines) {
     if (lines->fd >= 0 && lines->fork_generation == ut_fork_generation())
         ut_fork_close_fd(lines->fd);
     lines->fd = -1;
+    ut_store_relaxed(&lines->counted, NULL);
 }
 
 static bool open_lock_file(ut_reader_lines *lines) {
@@ -32,6 +33,7 @@ static bool open_lock_file(ut_reader_lines *lines) {
         /* Inherited over a fork: the lines are the parent's, and so was the descriptor. */
         lines->fd = -1;
         memset(lines->owned, 0, sizeof lines->owned);
+        ut_store_relaxed(&lines->counted, NULL);
         lines->fork_generation = ut_fork_generation();
     }
     if (lines->fd >= 0)
@@ -60,8 +62,9 @@ uint32_t ut_line_take(ut_reader_lines *lines) {
             return i;
         }
     uint32_t first = (uint32_t)getpid() * 31u;
-    for (uint32_t i = 0; i < UT_LINES; i++) {
-        uint32_t line = (first + i) % UT_LINES;
+    uint32_t count = lines->flusher ? 1 : UT_FLUSHER_LINE;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t line = lines->flusher ? UT_FLUSHER_LINE : (first + i) % UT_FLUSHER_LINE;
         struct flock lock = {
             .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)line, .l_len = 1};
         if (lines->owned[line] != 0 || fcntl(lines->fd, F_OFD_SETLK, &lock) != 0)
@@ -70,6 +73,12 @@ uint32_t ut_line_take(ut_reader_lines *lines) {
         ut_store_relaxed(&mine->nonce, 0); /* whatever its last owner wanted */
         ut_store_relaxed(&mine->waiting, 0);
         ut_store_relaxed(&mine->pid, (uint32_t)getpid());
+        ut_store_relaxed(&mine->reads, 0);
+        ut_store_relaxed(&mine->attempts, 0);
+        ut_store_relaxed(&mine->last_commit, 0);
+        /* Release: who counts there does so after the line was emptied. */
+        if (ut_load_relaxed(&lines->counted) == NULL)
+            ut_store_release(&lines->counted, mine);
         ut_fetch_add_release(&lines->segment->control->posted, 1);
         lines->owned[line] = 2;
         return line;

@@ -22,7 +22,9 @@ typedef struct ut_reader_lines {
     ut_segment *segment;
     int fd; /* with the locks; -1: none yet, or never */
     unsigned fork_generation;
+    bool flusher;                  /* of the writer's flusher, which has a line of its own */
     unsigned char owned[UT_LINES]; /* 1: locked by us and free to use; 2: in use */
+    _Atomic(ut_line *) counted;    /* the first line that was taken: statistics go there */
 } ut_reader_lines;
 
 void ut_lines_init(ut_reader_lines *lines, ut_segment *segment);

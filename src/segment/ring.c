@@ -149,6 +149,8 @@ untorn_status ut_ring_prepare(ut_publisher *publisher, ut_object *object) {
         /* A commit does not fail because of a pin: rather the pin ends. */
         if (ut_grants_revoke(publisher))
             ut_space_release_held(publisher);
+        else if (ut_grants_need(&publisher->grants, commit, until))
+            return UNTORN_E_NO_SPACE; /* the flusher's, whose flush must end first */
     }
     if (until > publisher->reach)
         publisher->reach = until;

@@ -49,14 +49,23 @@ untorn_status ut_segment_path(const char *name, const char *suffix, char path[UT
 }
 
 uint64_t ut_segment_signature(void) {
-    const uint64_t constants[] = {UT_FORMAT_VERSION, UT_PAGE,
-                                  UT_UNIT,           UT_LINES,
-                                  UT_DIRECTORY_SIZE, UT_HEADERS_PER_PAGE,
-                                  UT_NODE_CELLS,     UT_MAX_DEPTH,
-                                  UNTORN_MAX_RANK,   sizeof(ut_superblock),
-                                  sizeof(ut_record), sizeof(ut_descriptor),
-                                  sizeof(ut_header), sizeof(ut_line),
-                                  UT_HEAP_OFFSET,    UINT64_C(0x0102030405060708)};
+    const uint64_t constants[] = {UT_FORMAT_VERSION,
+                                  UT_PAGE,
+                                  UT_UNIT,
+                                  UT_LINES,
+                                  UT_DIRECTORY_SIZE,
+                                  UT_HEADERS_PER_PAGE,
+                                  UT_NODE_CELLS,
+                                  UT_MAX_DEPTH,
+                                  UNTORN_MAX_RANK,
+                                  sizeof(ut_superblock),
+                                  sizeof(ut_record),
+                                  sizeof(ut_descriptor),
+                                  sizeof(ut_header),
+                                  sizeof(ut_line),
+                                  sizeof(ut_store_block),
+                                  UT_HEAP_OFFSET,
+                                  UINT64_C(0x0102030405060708)};
     return ut_hash(constants, sizeof constants);
 }
 
@@ -112,7 +121,7 @@ close_fd:
     return status;
 }
 
-/* The first valid state: commit 1, in which an empty catalogue is of generation 1. */
+/* The first valid state: a commit in which an empty catalogue is of generation 1. */
 static void build_data(unsigned char *base, uint64_t reserve, uint64_t size,
                        const ut_segment_options *options, const uint64_t nonce[2]) {
     ut_superblock *super = (ut_superblock *)base;
@@ -121,7 +130,8 @@ static void build_data(unsigned char *base, uint64_t reserve, uint64_t size,
     super->lines = UT_LINES;
     super->signature = ut_segment_signature();
     memcpy(super->nonce, nonce, sizeof super->nonce);
-    memcpy(super->uuid, nonce, sizeof super->uuid);
+    bool restoring = options->first_commit != 0;
+    memcpy(super->uuid, restoring ? options->uuid : nonce, sizeof super->uuid);
     super->size = size;
     super->created = ut_clock_wall();
     super->versions = options->versions;
@@ -131,13 +141,14 @@ static void build_data(unsigned char *base, uint64_t reserve, uint64_t size,
     super->check = superblock_check(super);
 
     /* Nobody else has these files yet: relaxed order will do. */
-    ut_store_relaxed(&super->commit, 1);
-    ut_store_relaxed(&super->prepared, 1);
-    ut_store_relaxed(&super->next_uid, 2);
+    uint64_t commit = restoring ? options->first_commit : 1;
+    ut_store_relaxed(&super->commit, commit);
+    ut_store_relaxed(&super->prepared, commit);
+    ut_store_relaxed(&super->next_uid, options->next_uid > 2 ? options->next_uid : 2);
     ut_store_relaxed(&super->objects, 1);
-    ut_store_relaxed(&super->published, 1);
+    ut_store_relaxed(&super->published, (uint32_t)commit);
     ut_store_relaxed(&super->reserve, reserve);
-    ut_store_relaxed(&super->writer_state, UT_WRITER_NONE);
+    ut_store_relaxed(&super->writer_state, restoring ? UT_WRITER_RESTORING : UT_WRITER_NONE);
 
     _Atomic uint64_t *directory = (_Atomic uint64_t *)(base + UT_DIRECTORY_OFFSET);
     uint64_t headers = UT_HEAP_OFFSET, ring = UT_HEAP_OFFSET + UT_PAGE;
@@ -152,7 +163,7 @@ static void build_data(unsigned char *base, uint64_t reserve, uint64_t size,
     ut_descriptor empty;
     memset(&empty, 0, sizeof empty);
     empty.uid = 1;
-    empty.commit = empty.data_commit = 1;
+    empty.commit = empty.data_commit = commit;
     empty.time = super->created;
     empty.kind = ut_kind_make(UT_KIND_CATALOGUE, 1, 0);
     ut_descriptor_store((ut_descriptor_slot *)(base + ring) + 1, &empty, 1);
@@ -397,8 +408,13 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
     segment->base = memory;
     segment->mapped = first.size;
     segment->super = memory;
+    if (!write && ut_load_acquire(&segment->super->writer_state) == UT_WRITER_RESTORING) {
+        status = ut_fail(UNTORN_E_NO_SEGMENT, "segment \"%s\": is being made from its store", name);
+        goto detach;
+    }
     segment->acks = (ut_ack *)(segment->base + UT_ACKS_OFFSET);
     segment->directory = (_Atomic uint64_t *)(segment->base + UT_DIRECTORY_OFFSET);
+    segment->store = (ut_store_block *)(segment->base + UT_STORE_OFFSET);
     ut_store_relaxed(&segment->reserve, ut_load_acquire(&first.reserve));
     if (control) {
         status = attach_control(segment, write);

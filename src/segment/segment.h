@@ -37,6 +37,7 @@ typedef struct ut_segment {
     ut_superblock *super;
     ut_ack *acks;
     _Atomic uint64_t *directory;
+    ut_store_block *store;
     ut_control *control; /* NULL: no permission, or not wanted */
     int fd;              /* of the data: for fstat; carries no lock */
     int control_fd;      /* -1: none; carries no lock */
@@ -54,6 +55,11 @@ typedef struct ut_segment_options {
     unsigned control_mode;
     unsigned versions;
     unsigned lease_ms;
+    /* Of a segment that is made from a store; it stays UT_WRITER_RESTORING until its content is
+     * there.  0: begins with nothing, under an identity of its own. */
+    uint64_t uuid[2];
+    uint64_t first_commit;
+    uint64_t next_uid;
 } ut_segment_options;
 
 /* The layout's signature in this build. */
@@ -63,7 +69,8 @@ uint64_t ut_segment_signature(void);
  * The caller holds the writer's lock.  UNTORN_E_SEGMENT_EXISTS if the name is taken. */
 untorn_status ut_segment_create(const char *name, const ut_segment_options *options);
 
-/* Map a segment and check its superblock.  `write`: for the writer, whose
+/* Map a segment and check its superblock.  One that is still being made from a store is
+ * UNTORN_E_NO_SEGMENT to readers.  `write`: for the writer, whose
  * mapping is not inherited over a fork. `control`: map the control file too;
  * a reader goes without it if that is not permitted. */
 untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool write, bool control);

@@ -6,8 +6,10 @@
  *   2. free space;
  *   3. growing the file;
  *   4. superseded items of any object, beyond its last `versions` generations;
- *   5. ending pins, and what they held;
- *   6. nowhere: UNTORN_E_NO_SPACE.
+ *   5. chunks that are in the store as they are: evicting them (segment/evict.c);
+ *   6. ending pins, and what they held;
+ *   7. a flush, after which more can be evicted: waiting for it;
+ *   8. nowhere: UNTORN_E_NO_SPACE.
  *
  * The first is what a steady writer lives on: no books but the queue, and
  * memory that is still in its cache.  How plenty is plenty: more versions make
@@ -22,6 +24,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -245,6 +248,98 @@ static bool pins_hold_enough(const ut_publisher *publisher, uint64_t rounded) {
     return publisher->held.count != 0 && bytes >= rounded;
 }
 
+static uint64_t take_reclaimed(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t offset = ut_alloc_take(publisher->alloc, bytes);
+    return offset != 0 ? offset : reclaim(publisher, bytes);
+}
+
+/* Evict until there is room, or there is nothing to evict. */
+static uint64_t take_evicted(ut_publisher *publisher, uint64_t bytes) {
+    const ut_relief *relief = publisher->relief;
+    uint64_t offset = 0;
+    while (offset == 0 && relief != NULL && !publisher->publishing &&
+           relief->evict(relief->context, bytes))
+        offset = take_reclaimed(publisher, bytes);
+    /* Evicting may have used up its reserve. */
+    if (relief != NULL && !publisher->publishing)
+        ut_evict_reserve(publisher);
+    return offset;
+}
+
+static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
+    const ut_relief *relief = publisher->relief;
+    uint64_t offset = 0;
+    while (offset == 0 && relief != NULL && !publisher->publishing &&
+           relief->wait(relief->context)) {
+        ut_grants_look(publisher); /* the flush's own pin */
+        offset = take_reclaimed(publisher, bytes);
+        if (offset == 0)
+            offset = take_evicted(publisher, bytes);
+    }
+    return offset;
+}
+
+static bool has_queued(const ut_publisher *publisher) {
+    return publisher->reclaim_first != NULL || publisher->held.count != 0;
+}
+
+bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t offset = take_evicted(publisher, bytes);
+    if (offset == 0 && has_queued(publisher) && ut_grants_revoke(publisher)) {
+        ut_space_release_held(publisher);
+        return true;
+    }
+    if (offset == 0)
+        offset = take_flushed(publisher, bytes);
+    if (offset == 0)
+        return false;
+    ut_alloc_give(publisher->alloc, offset, bytes);
+    return true;
+}
+
+static uint64_t held_bytes(const ut_publisher *publisher) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < publisher->held.count; i++)
+        bytes += ut_alloc_rounded(publisher->held.list[i].bytes);
+    return bytes;
+}
+
+static uint64_t queued_bytes(const ut_publisher *publisher) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < publisher->object_count; i++)
+        bytes += publisher->objects[i]->queue_bytes;
+    return bytes;
+}
+
+/* Who holds the newest pin. */
+static unsigned pinning_process(const ut_publisher *publisher) {
+    const ut_grants *grants = &publisher->grants;
+    unsigned line = UT_LINES;
+    for (unsigned i = 0; i < UT_LINES; i++)
+        if (grants->nonce[i] != 0 &&
+            (line == UT_LINES || grants->granted[i] > grants->granted[line]))
+            line = i;
+    return line == UT_LINES ? 0 : ut_load_relaxed(&publisher->segment->control->lines[line].pid);
+}
+
+static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
+    ut_superblock *super = publisher->segment->super;
+    char pins[128] = "", store[1024] = "";
+    uint64_t held = held_bytes(publisher);
+    if (held != 0)
+        snprintf(pins, sizeof pins, ", %" PRIu64 " are held by pins, the newest of process %u",
+                 held, pinning_process(publisher));
+    if (publisher->relief != NULL && !publisher->publishing)
+        snprintf(store, sizeof store, "; nothing more can be evicted: %s", untorn_message());
+    return ut_fail(UNTORN_E_NO_SPACE,
+                   "%s: no space for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
+                   " bytes are reserved, %" PRIu64 " are free in pieces, %" PRIu64
+                   " are earlier versions (the last %u are kept)%s, the rest holds arrays%s",
+                   publisher->segment->message_name, bytes, ut_load_relaxed(&super->reserve),
+                   super->size, ut_alloc_free_bytes(publisher->alloc), queued_bytes(publisher),
+                   publisher->versions, pins, store);
+}
+
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                             uint64_t *offset) {
     uint64_t rounded = ut_alloc_rounded(bytes);
@@ -260,21 +355,17 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
         *offset = ut_alloc_take(publisher->alloc, bytes);
     if (*offset == 0)
         *offset = reclaim(publisher, bytes);
+    if (*offset == 0)
+        *offset = take_evicted(publisher, bytes);
     while (*offset == 0 && pins_hold_enough(publisher, rounded) && ut_grants_revoke(publisher)) {
         ut_space_release_held(publisher);
         *offset = ut_alloc_take(publisher->alloc, bytes);
         if (*offset == 0)
             *offset = reclaim(publisher, bytes);
     }
-    if (*offset != 0)
-        return UNTORN_OK;
-    ut_superblock *super = publisher->segment->super;
-    return ut_fail(UNTORN_E_NO_SPACE,
-                   "%s: no space for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
-                   " bytes are reserved, %" PRIu64
-                   " are free in pieces, the rest holds arrays and their last %u versions",
-                   publisher->segment->message_name, bytes, ut_load_relaxed(&super->reserve),
-                   super->size, ut_alloc_free_bytes(publisher->alloc), publisher->versions);
+    if (*offset == 0)
+        *offset = take_flushed(publisher, bytes);
+    return *offset != 0 ? UNTORN_OK : no_space(publisher, bytes);
 }
 
 void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {

@@ -16,6 +16,10 @@
  *     writer died, is cleared away before the next (ut_table_trim).
  *
  * A tree grows at the top: the old root becomes the first cell of a new one.
+ *
+ * EVICTED.  A chunk that is only in the store has a cell with its version and no slot.  A node all
+ * of whose chunks are so, and which is wholly visible, is replaced by one cell for the
+ * subtree; where something below must change, a node is made for it again from what the store has.
  */
 #include "segment/publisher.h"
 
@@ -49,6 +53,7 @@ typedef struct update {
     uint64_t version; /* the commit's number */
     uint64_t uid;
     uint64_t visible; /* cells of the table worked on that somebody may see */
+    bool collapse;    /* evicting: subtrees that are wholly in the store become one cell */
 } update;
 
 static ut_place fresh_place(const update *u, uint64_t offset, uint64_t flags, unsigned level) {
@@ -96,6 +101,88 @@ static untorn_status copy_node(update *u, ut_place place, unsigned level, ut_nod
     return status == UNTORN_OK ? supersede_node(u, place) : status;
 }
 
+/* --- subtrees that are only in the store --- */
+
+static bool is_subtree(ut_place place) {
+    return (place.ref & UT_REF_SUBTREE) != 0;
+}
+
+static untorn_status next_stored(const ut_publisher *publisher, const ut_object *object,
+                                 ut_place place, uint64_t first, uint64_t end, uint64_t *number,
+                                 uint64_t *version) {
+    if (publisher->relief == NULL)
+        return ut_fail(UNTORN_E_STATE,
+                       "%s: object %u: chunks are only in the store, which is not open",
+                       publisher->segment->message_name, object->index);
+    return publisher->relief->next(publisher->relief->context, object, place, first, end, number,
+                                   version);
+}
+
+static ut_place evicted_place(uint64_t version, uint64_t flags, uint64_t uid, unsigned level) {
+    if (level > 0)
+        flags |= UT_REF_SUBTREE;
+    return (ut_place){ut_ref_make(0, flags | UT_REF_EVICTED, version, uid, level), version};
+}
+
+/* A node in place of a subtree's cell. */
+static untorn_status expand(update *u, ut_place place, unsigned level, uint64_t first,
+                            ut_node **node, ut_place *fresh) {
+    if (!ut_ref_good(place.ref, place.version, u->uid, level))
+        return damaged(u->publisher, u->object, place);
+    untorn_status status = new_node(u, NULL, level, node, fresh);
+    uint64_t child = span_of(level - 1);
+    for (unsigned i = 0; i < UT_NODE_CELLS && status == UNTORN_OK; i++) {
+        uint64_t begin = first + i * child, number, version = 0;
+        if (begin >= u->object->now.cells)
+            break;
+        status =
+            next_stored(u->publisher, u->object, place, begin, begin + child, &number, &version);
+        if (status == UNTORN_OK && version != 0)
+            ut_cell_store(&(*node)->cells[i],
+                          evicted_place(level > 1 ? place.version : version, 0, u->uid, level - 1));
+    }
+    return status;
+}
+
+/* A node to be changed, for one that readers reach or for a subtree's cell. */
+static untorn_status own_node(update *u, ut_place *place, unsigned level, uint64_t first,
+                              ut_node **node) {
+    ut_place old = *place;
+    return is_subtree(old) ? expand(u, old, level, first, node, place)
+                           : copy_node(u, old, level, node, place);
+}
+
+/* A node that was made in this update is not needed after all. */
+static void discard(update *u, ut_place place) {
+    ut_items *fresh = &u->object->fresh;
+    uint64_t offset = ut_ref_offset(place.ref);
+    for (size_t i = fresh->count; i-- > 0;)
+        if (fresh->list[i].offset == offset) {
+            ut_space_give(u->publisher, offset, fresh->list[i].bytes);
+            fresh->list[i] = fresh->list[--fresh->count];
+            return;
+        }
+}
+
+/* If all that the node has is only in the store: a cell for the subtree. */
+static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, uint64_t first) {
+    if (!u->collapse || span_of(level) > u->object->now.cells - first)
+        return;
+    uint64_t highest = 0;
+    for (unsigned i = 0; i < UT_NODE_CELLS; i++) {
+        ut_place below = ut_cell_load(&node->cells[i]);
+        /* A sealed one would lose its seal. */
+        if (below.ref != 0 && (!(below.ref & UT_REF_EVICTED) || (below.ref & UT_REF_SEALED)))
+            return;
+        if (below.ref != 0 && below.version > highest)
+            highest = below.version;
+    }
+    if (highest == 0)
+        return;
+    discard(u, *place);
+    *place = evicted_place(highest, 0, u->uid, level);
+}
+
 /* Supersede the nodes of a subtree (not its chunks: those are in object->dropped). */
 static untorn_status drop(update *u, ut_place place, unsigned level) {
     if (place.ref == 0 || level == 0 || (place.ref & UT_REF_EVICTED))
@@ -128,8 +215,8 @@ static untorn_status cut(update *u, ut_place *place, unsigned level, uint64_t fi
     if (level == 0 || keep - first >= span)
         return UNTORN_OK;
     ut_node *node;
-    ut_place copy;
-    untorn_status status = copy_node(u, *place, level, &node, &copy);
+    ut_place copy = *place;
+    untorn_status status = own_node(u, &copy, level, first, &node);
     if (status != UNTORN_OK)
         return status;
     uint64_t child = span_of(level - 1);
@@ -156,7 +243,7 @@ static ut_place place_of(const update *u, const ut_change *change) {
  * be reached from generations older than itself, and freed under a pin that needs it. */
 static bool extendable(const update *u, ut_place place, unsigned level, uint64_t first,
                        const ut_change *changes, size_t count) {
-    if (place.ref == 0 || changes[0].number < u->visible)
+    if (place.ref == 0 || is_subtree(place) || changes[0].number < u->visible)
         return false;
     uint64_t child = level > 1 ? span_of(level - 1) : 1;
     if (u->visible <= first || (u->visible - first) % child == 0)
@@ -192,17 +279,15 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
         untorn_status status = new_node(u, NULL, level, &node, place);
         if (status != UNTORN_OK)
             return status;
-    } else if (place->version == u->version ||
+    } else if ((place->version == u->version && !is_subtree(*place)) ||
                extendable(u, *place, level, first, changes, count)) {
         untorn_status status = old_node(u, *place, level, &node);
         if (status != UNTORN_OK)
             return status;
     } else {
-        ut_place copy;
-        untorn_status status = copy_node(u, *place, level, &node, &copy);
+        untorn_status status = own_node(u, place, level, first, &node);
         if (status != UNTORN_OK)
             return status;
-        *place = copy;
     }
     uint64_t child = span_of(level - 1);
     for (size_t i = 0; i < count;) {
@@ -219,6 +304,7 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
             ut_cell_store(&node->cells[index], below);
         i = end;
     }
+    collapse(u, node, place, level, first);
     return UNTORN_OK;
 }
 
@@ -274,7 +360,8 @@ untorn_status ut_table_update(ut_publisher *publisher, ut_object *object) {
     update u = {.publisher = publisher,
                 .object = object,
                 .version = publisher->commit + 1,
-                .uid = object->next.uid};
+                .uid = object->next.uid,
+                .collapse = object->evicting};
     object->nodes.count = object->fresh.count = 0;
     untorn_status status = update_table(&u);
     if (status != UNTORN_OK)
@@ -323,6 +410,16 @@ static bool slot_is_good(ut_publisher *publisher, const ut_object *object, ut_pl
             (bytes != 0 && ut_at(publisher->segment, offset, bytes) != NULL));
 }
 
+/* The chunk's own cell, where only the subtree that it lies in has one. */
+static untorn_status resolve(ut_publisher *publisher, const ut_object *object, uint64_t number,
+                             ut_place *place) {
+    uint64_t found, version = 0;
+    untorn_status status =
+        next_stored(publisher, object, *place, number, number + 1, &found, &version);
+    *place = version != 0 ? evicted_place(version, 0, object->now.uid, 0) : (ut_place){0, 0};
+    return status;
+}
+
 untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uint64_t number,
                            ut_place *place) {
     if (ut_object_is_free(object) || number >= object->now.cells) {
@@ -330,40 +427,80 @@ untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uin
         return UNTORN_OK;
     }
     ut_table_cursor cursor = {NULL, 0};
-    if (ut_table_lookup(publisher->segment, &object->now, number, &cursor, place) != UT_FOUND ||
-        (place->ref != 0 && !slot_is_good(publisher, object, *place)))
+    ut_found found = ut_table_lookup(publisher->segment, &object->now, number, &cursor, place);
+    if (found == UT_FOUND && is_subtree(*place))
+        return resolve(publisher, object, number, place);
+    if (found != UT_FOUND || (place->ref != 0 && !slot_is_good(publisher, object, *place)))
         return ut_fail(UNTORN_E_CORRUPT, "%s: object %u: damaged table at chunk %llu",
                        publisher->segment->message_name, object->index, (unsigned long long)number);
     return UNTORN_OK;
 }
 
-static untorn_status walk(ut_publisher *publisher, const ut_object *object, ut_place place,
-                          unsigned level, uint64_t first, uint64_t from, uint64_t end,
-                          ut_table_visit *visit, void *context) {
+/* A walk over the present chunks with from <= number < end. */
+typedef struct walking {
+    ut_publisher *publisher;
+    const ut_object *object;
+    uint64_t from, end;
+    bool stored; /* also those that only a subtree's cell stands for */
+    ut_table_visit *visit;
+    void *context;
+} walking;
+
+static untorn_status walk_stored(const walking *w, ut_place place, uint64_t first, uint64_t end) {
+    while (first < end) {
+        uint64_t number, version = 0;
+        untorn_status status =
+            next_stored(w->publisher, w->object, place, first, end, &number, &version);
+        if (status == UNTORN_OK && version != 0)
+            status = w->visit(w->context, number, evicted_place(version, 0, w->object->now.uid, 0));
+        if (status != UNTORN_OK || version == 0)
+            return status;
+        first = number + 1;
+    }
+    return UNTORN_OK;
+}
+
+static untorn_status walk(const walking *w, ut_place place, unsigned level, uint64_t first) {
     if (place.ref == 0)
         return UNTORN_OK;
     if (level == 0)
-        return slot_is_good(publisher, object, place) ? visit(context, first, place)
-                                                      : damaged(publisher, object, place);
-    ut_node *node = node_at(publisher, place, object->now.uid, level);
+        return slot_is_good(w->publisher, w->object, place)
+                   ? w->visit(w->context, first, place)
+                   : damaged(w->publisher, w->object, place);
+    if (is_subtree(place)) {
+        uint64_t end = span_of(level) < w->end - first ? first + span_of(level) : w->end;
+        return w->stored ? walk_stored(w, place, first > w->from ? first : w->from, end)
+                         : UNTORN_OK;
+    }
+    ut_node *node = node_at(w->publisher, place, w->object->now.uid, level);
     if (node == NULL)
-        return damaged(publisher, object, place);
+        return damaged(w->publisher, w->object, place);
     uint64_t child = span_of(level - 1);
-    uint64_t i = from > first ? (from - first) / child : 0;
-    for (; i < UT_NODE_CELLS && first + i * child < end; i++) {
-        untorn_status status = walk(publisher, object, ut_cell_load(&node->cells[i]), level - 1,
-                                    first + i * child, from, end, visit, context);
+    uint64_t i = w->from > first ? (w->from - first) / child : 0;
+    for (; i < UT_NODE_CELLS && first + i * child < w->end; i++) {
+        untorn_status status = walk(w, ut_cell_load(&node->cells[i]), level - 1, first + i * child);
         if (status != UNTORN_OK)
             return status;
     }
     return UNTORN_OK;
 }
 
-untorn_status ut_table_walk(ut_publisher *publisher, const ut_object *object, uint64_t first,
-                            uint64_t end, ut_table_visit *visit, void *context) {
-    if (ut_object_is_free(object) || first >= end)
+static untorn_status walk_from_root(const walking *w) {
+    const ut_object *object = w->object;
+    if (ut_object_is_free(object) || w->from >= w->end)
         return UNTORN_OK;
     ut_place root = {object->now.root_ref, object->now.root_version};
-    return walk(publisher, object, root, ut_kind_depth(object->now.kind), 0, first, end, visit,
-                context);
+    return walk(w, root, ut_kind_depth(object->now.kind), 0);
+}
+
+untorn_status ut_table_walk(ut_publisher *publisher, const ut_object *object, uint64_t first,
+                            uint64_t end, ut_table_visit *visit, void *context) {
+    walking w = {publisher, object, first, end, true, visit, context};
+    return walk_from_root(&w);
+}
+
+untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *object, uint64_t first,
+                                   uint64_t end, ut_table_visit *visit, void *context) {
+    walking w = {publisher, object, first, end, false, visit, context};
+    return walk_from_root(&w);
 }

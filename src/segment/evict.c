@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Eviction: a commit that changes nothing but where chunks are.
+ *
+ * The chunks' cells keep their versions and lose their slots; nodes on the way are copied, and
+ * those of which nothing is left in memory become one cell.  The array's data commit stays, so
+ * that nobody who waits for data or flushes it has anything to do.
+ *
+ * What generations before this one reach is given up at once, by raising the window: a reader in
+ * the middle of a read begins again, with the copies that passed.  Waiting for the window to move
+ * on instead would let an array that is not written to keep its slots for ever.
+ *
+ * It may run while a transaction is open, even one of the same object: the transaction's part is
+ * put aside and comes back unchanged, since it refers to chunks by their numbers.
+ *
+ * Nodes need space when there is none: a reserve is kept for them alone.
+ */
+#include "segment/publisher.h"
+
+#include "base/status.h"
+#include "base/test_hooks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* An object's part in the open transaction, while it is put aside. */
+typedef struct aside {
+    bool touched, data_changed;
+    ut_descriptor next;
+    uint64_t keep;
+    ut_changes changes;
+    ut_items dropped;
+} aside;
+
+static aside put_aside(ut_object *object) {
+    aside part = {object->touched, object->data_changed, object->next,
+                  object->keep,    object->changes,      object->dropped};
+    memset(&object->changes, 0, sizeof object->changes);
+    memset(&object->dropped, 0, sizeof object->dropped);
+    object->touched = true;
+    object->data_changed = false;
+    object->evicting = true;
+    object->next = object->now;
+    object->keep = object->now.cells;
+    return part;
+}
+
+static void put_back(ut_object *object, aside *part) {
+    ut_changes_free(&object->changes);
+    free(object->dropped.list);
+    object->touched = part->touched;
+    object->data_changed = part->data_changed;
+    object->evicting = object->table_built = false;
+    object->next = part->next;
+    object->keep = part->keep;
+    object->changes = part->changes;
+    object->dropped = part->dropped;
+}
+
+static untorn_status add(ut_publisher *publisher, ut_object *object, uint64_t number) {
+    ut_place place;
+    untorn_status status = ut_table_get(publisher, object, number, &place);
+    if (status != UNTORN_OK || place.ref == 0 || (place.ref & UT_REF_EVICTED))
+        return status;
+    ut_item item = {
+        .offset = ut_ref_offset(place.ref), .bytes = object->now.slot_bytes, .born = place.version};
+    status = ut_items_push(&object->dropped, item);
+    if (status != UNTORN_OK)
+        return status;
+    ut_change *change = ut_changes_put(&object->changes, number);
+    if (change == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for an eviction",
+                       publisher->segment->message_name);
+    change->flags = (place.ref & UT_REF_SEALED) | UT_REF_EVICTED;
+    change->version = place.version;
+    return UNTORN_OK;
+}
+
+/* Hand the reserve to the allocator for the time of an eviction. */
+static void open_reserve(ut_publisher *publisher) {
+    if (publisher->eviction_reserve != 0)
+        ut_alloc_give(publisher->alloc, publisher->eviction_reserve, UT_EVICTION_RESERVE);
+    publisher->eviction_reserve = 0;
+}
+
+void ut_evict_reserve(ut_publisher *publisher) {
+    if (publisher->eviction_reserve == 0 &&
+        UT_EVICTION_RESERVE <= publisher->segment->super->size / 16)
+        publisher->eviction_reserve = ut_alloc_take(publisher->alloc, UT_EVICTION_RESERVE);
+}
+
+untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
+                       size_t count) {
+    aside part = put_aside(object);
+    untorn_status status = UNTORN_OK;
+    for (size_t i = 0; i < count && status == UNTORN_OK; i++)
+        status = add(publisher, object, numbers[i]);
+    if (status == UNTORN_OK && object->changes.count != 0) {
+        open_reserve(publisher);
+        UT_STEP("eviction begins");
+        status = ut_publish(publisher, &object, 1);
+    }
+    put_back(object, &part);
+    if (status != UNTORN_OK)
+        return status;
+    ut_space_raise(publisher, object, object->generation);
+    ut_space_list(publisher, object);
+    UT_STEP("evicted");
+    return UNTORN_OK;
+}

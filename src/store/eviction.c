@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Eviction's policy: see eviction.h.
+ *
+ * A round looks at arrays in turn until it has found several times what is needed, and evicts the
+ * oldest of that.  What is pinned is passed over: its slot would not become free.  So is what the
+ * open transaction has touched, in its own slot or in place.
+ */
+#include "store/eviction.h"
+
+#include "array/grid.h"
+#include "base/clock.h"
+#include "base/racy_copy.h"
+#include "base/status.h"
+#include "store/flush_state.h"
+#include "store/writer_store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LEAST_WAIT INT64_C(10000000000)   /* for a flush that makes room, ns */
+#define SLOWEST_DISK (UINT64_C(16) << 20) /* bytes per second that it is hoped to have */
+#define ROUND_PART 16u                    /* of the segment, evicted at a time */
+#define ENOUGH 4u                         /* times what a round needs is looked at */
+#define LEAF_CHUNK (UINT64_C(4) << 10)    /* chunks below this go by the leaf */
+#define NODES_AT_ONCE 32u                 /* whose copies the reserve has room for */
+
+struct ut_eviction {
+    untorn_writer *writer;
+    ut_read_through *read_through;
+    ut_relief relief;
+    uint32_t hand;   /* the next object to look at */
+    uint64_t waited; /* commit up to which a flush was waited for */
+};
+
+/* Clean chunks that go together. */
+typedef struct candidate {
+    uint32_t object;
+    uint64_t age;   /* the highest version among them */
+    uint64_t first; /* number of the first chunk */
+    uint64_t end;   /* one past the last */
+    uint64_t bytes;
+} candidate;
+
+typedef struct candidates {
+    candidate *list;
+    size_t count, capacity;
+    uint64_t bytes;
+} candidates;
+
+/* One array being looked at. */
+typedef struct looking {
+    ut_eviction *eviction;
+    const untorn_writer_array *array;
+    const ut_stored_array *stored;
+    uint64_t cells[UNTORN_MAX_RANK]; /* of the grid that is committed */
+    uint64_t *numbers;               /* of clean chunks, when they are collected */
+    size_t count, capacity;
+    uint64_t end;
+    candidates *all; /* else where candidates go */
+} looking;
+
+/* --- what is clean --- */
+
+static void index_of(const looking *l, uint64_t number, uint64_t *index) {
+    for (unsigned axis = l->array->definition->rank; axis-- > 0;) {
+        index[axis] = number % l->cells[axis];
+        number /= l->cells[axis];
+    }
+}
+
+/* Whether the store has this chunk as it is, and nothing else stands against evicting it. */
+static bool can_go(const looking *l, uint64_t number, ut_place place) {
+    const ut_definition *definition = l->array->definition;
+    const ut_object *object = l->array->object;
+    if (place.ref & UT_REF_EVICTED)
+        return false;
+    if (object->touched &&
+        (number >= object->keep || ut_changes_find(&object->changes, number) != NULL))
+        return false;
+    uint64_t index[UNTORN_MAX_RANK], visible[UNTORN_MAX_RANK], open[UNTORN_MAX_RANK];
+    index_of(l, number, index);
+    const ut_manifest_chunk *record = ut_stored_record(l->stored, index);
+    if (record == NULL || record->version != place.version)
+        return false;
+    ut_chunk_extent(definition->rank, object->now.shape, definition->chunks, index, visible);
+    ut_chunk_extent(definition->rank, l->array->shape, definition->chunks, index, open);
+    for (unsigned axis = 0; axis < definition->rank; axis++)
+        if (record->extent[axis] != visible[axis] || open[axis] != visible[axis])
+            return false;
+    return !ut_grants_need(&l->eviction->writer->publisher.grants, place.version, UINT64_MAX);
+}
+
+static untorn_status add_candidate(candidates *all, candidate one) {
+    candidate *last = all->count != 0 ? &all->list[all->count - 1] : NULL;
+    if (last != NULL && last->object == one.object && last->end == one.first &&
+        one.first % UT_NODE_CELLS != 0 && one.bytes < LEAF_CHUNK) {
+        last->end = one.end;
+        last->bytes += one.bytes;
+        if (one.age > last->age)
+            last->age = one.age;
+        all->bytes += one.bytes;
+        return UNTORN_OK;
+    }
+    if (all->count == all->capacity) {
+        size_t capacity = all->capacity != 0 ? all->capacity * 2 : 256;
+        candidate *list = realloc(all->list, capacity * sizeof *list);
+        if (list == NULL)
+            return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for an eviction");
+        all->list = list;
+        all->capacity = capacity;
+    }
+    all->list[all->count++] = one;
+    all->bytes += one.bytes;
+    return UNTORN_OK;
+}
+
+static untorn_status visit(void *context, uint64_t number, ut_place place) {
+    looking *l = context;
+    if (!can_go(l, number, place))
+        return UNTORN_OK;
+    if (l->all != NULL)
+        return add_candidate(l->all, (candidate){l->array->object->index, place.version, number,
+                                                 number + 1, l->array->definition->slot_bytes});
+    if (l->count == l->capacity) {
+        size_t capacity = l->capacity != 0 ? l->capacity * 2 : 64;
+        uint64_t *numbers = realloc(l->numbers, capacity * sizeof *numbers);
+        if (numbers == NULL)
+            return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for an eviction");
+        l->numbers = numbers;
+        l->capacity = capacity;
+    }
+    l->numbers[l->count++] = number;
+    return UNTORN_OK;
+}
+
+/* Visit chunks [first, end) that are in memory; what is not in the newest snapshot is dirty. */
+static untorn_status look_at(looking *l, uint64_t first, uint64_t end) {
+    untorn_writer *writer = l->eviction->writer;
+    const ut_object *object = l->array->object;
+    ut_held_array *held;
+    uint64_t flushed = ut_load_relaxed(&writer->segment.store->flushed_commit);
+    untorn_status status = ut_read_through_hold(l->eviction->read_through, l->array->definition,
+                                                object->now.data_commit, flushed, &held);
+    if (status != UNTORN_OK) /* not in the store yet, or damaged there */
+        return UNTORN_OK;
+    l->stored = ut_held_stored(held);
+    ut_grid_cells(l->array->definition->rank, object->now.shape, l->array->definition->chunks,
+                  l->cells);
+    status = ut_table_walk_memory(&writer->publisher, object, first, end, visit, l);
+    ut_read_through_release(l->eviction->read_through, held);
+    return status;
+}
+
+/* --- a round --- */
+
+static bool is_candidate(const untorn_writer_array *array) {
+    return array != NULL && array->definition->kind == UT_KIND_ARRAY && !array->created &&
+           !array->object->busy && !ut_object_is_free(array->object) &&
+           array->object->now.root_ref != 0;
+}
+
+static int older(const void *a, const void *b) {
+    const candidate *x = a, *y = b;
+    if (x->age != y->age)
+        return x->age < y->age ? -1 : 1;
+    if (x->object != y->object)
+        return x->object < y->object ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static int by_place(const void *a, const void *b) {
+    const candidate *x = a, *y = b;
+    if (x->object != y->object)
+        return x->object < y->object ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+static untorn_status find_candidates(ut_eviction *eviction, uint64_t bytes, candidates *all) {
+    untorn_writer *writer = eviction->writer;
+    untorn_status status = UNTORN_OK;
+    uint32_t count = writer->arrays_capacity;
+    for (uint32_t i = 0; i < count && status == UNTORN_OK && all->bytes < bytes * ENOUGH; i++) {
+        const untorn_writer_array *array = writer->arrays[eviction->hand++ % count];
+        if (!is_candidate(array))
+            continue;
+        looking l = {.eviction = eviction, .array = array, .all = all};
+        status = look_at(&l, 0, array->object->now.cells);
+    }
+    return status;
+}
+
+/* The candidates from `from` on that lie in one object, and not in too many nodes. */
+static size_t run_length(const candidate *from, size_t count) {
+    size_t n = 1;
+    unsigned nodes = 1;
+    while (n < count && from[n].object == from->object) {
+        nodes += from[n].first / UT_NODE_CELLS != from[n - 1].first / UT_NODE_CELLS;
+        if (nodes > NODES_AT_ONCE)
+            break;
+        n++;
+    }
+    return n;
+}
+
+static untorn_status evict_run(ut_eviction *eviction, const candidate *run, size_t count) {
+    untorn_writer *writer = eviction->writer;
+    looking l = {.eviction = eviction, .array = writer->arrays[run->object]};
+    untorn_status status = UNTORN_OK;
+    for (size_t i = 0; i < count && status == UNTORN_OK; i++)
+        status = look_at(&l, run[i].first, run[i].end);
+    if (status == UNTORN_OK && l.count != 0)
+        status = ut_evict(&writer->publisher, l.array->object, l.numbers, l.count);
+    free(l.numbers);
+    return status;
+}
+
+static bool evict(void *context, uint64_t bytes) {
+    ut_eviction *eviction = context;
+    untorn_writer *writer = eviction->writer;
+    uint64_t part = writer->segment.super->size / ROUND_PART, evicted = 0;
+    if (bytes < part)
+        bytes = part;
+    candidates all = {0};
+    ut_grants_look(&writer->publisher);
+    untorn_status status = find_candidates(eviction, bytes, &all);
+    if (status == UNTORN_OK && all.count != 0) {
+        qsort(all.list, all.count, sizeof *all.list, older);
+        size_t chosen = 0;
+        for (uint64_t sum = 0; chosen < all.count && sum < bytes; chosen++)
+            sum += all.list[chosen].bytes;
+        qsort(all.list, chosen, sizeof *all.list, by_place);
+        for (size_t i = 0; i < chosen && status == UNTORN_OK;) {
+            size_t n = run_length(all.list + i, chosen - i);
+            status = evict_run(eviction, all.list + i, n);
+            for (size_t k = i; k < i + n && status == UNTORN_OK; k++)
+                evicted += all.list[k].bytes;
+            i += n;
+        }
+    }
+    free(all.list);
+    return evicted != 0;
+}
+
+/* --- waiting for a flush --- */
+
+static bool wait_for_flush(void *context) {
+    ut_eviction *eviction = context;
+    untorn_writer *writer = eviction->writer;
+    ut_segment *segment = &writer->segment;
+    uint64_t changed = ut_load_relaxed(&writer->changed);
+    if (eviction->waited >= changed) { /* all is in the store, and it did not help */
+        ut_fail(UNTORN_E_NO_SPACE, "all that was committed is in the store already");
+        return false;
+    }
+    ut_flush_wish wish;
+    ut_flush_ask(segment, changed, &wish);
+    int64_t limit =
+        LEAST_WAIT + (int64_t)(segment->super->size / SLOWEST_DISK) * INT64_C(1000000000);
+    int64_t deadline = ut_clock_monotonic() + limit;
+    for (;;) {
+        uint32_t ended = ut_flush_ended(segment);
+        untorn_status status;
+        if (ut_flush_answered(segment, &wish, NULL, &status)) {
+            if (status != UNTORN_OK)
+                return false; /* the message says why */
+            eviction->waited = changed;
+            return true;
+        }
+        int64_t left = deadline - ut_clock_monotonic();
+        if (left <= 0) {
+            ut_fail(UNTORN_E_NO_SPACE, "a flush has not ended after %" PRId64 " s",
+                    limit / INT64_C(1000000000));
+            return false;
+        }
+        ut_flush_sleep(segment, ended, left);
+    }
+}
+
+/* --- using what was evicted --- */
+
+/* The first record with number >= first. */
+static uint64_t lower_bound(const ut_manifest_array *manifest, uint64_t first) {
+    uint64_t low = 0, high = manifest->count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (ut_manifest_chunk_at(manifest, middle)->number < first)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static untorn_status next(void *context, const ut_object *object, ut_place place, uint64_t first,
+                          uint64_t end, uint64_t *number, uint64_t *version) {
+    ut_eviction *eviction = context;
+    const untorn_writer_array *array = eviction->writer->arrays[object->index];
+    ut_held_array *held;
+    *version = 0;
+    untorn_status status = ut_read_through_find(eviction->read_through, array->definition,
+                                                object->now.data_commit, place.version, &held);
+    if (status != UNTORN_OK)
+        return ut_fail(UNTORN_E_CORRUPT, "%s", untorn_message());
+    const ut_manifest_array *manifest = &ut_held_stored(held)->manifest;
+    uint64_t i = lower_bound(manifest, first);
+    if (i < manifest->count) {
+        const ut_manifest_chunk *record = ut_manifest_chunk_at(manifest, i);
+        if (record->number < end) {
+            *number = record->number;
+            *version = record->version;
+        }
+    }
+    ut_read_through_release(eviction->read_through, held);
+    return UNTORN_OK;
+}
+
+typedef struct taking {
+    void *memory;
+    size_t bytes;
+    bool present;
+} taking;
+
+static void take(void *context, size_t i, const void *memory) {
+    taking *t = context;
+    (void)i;
+    t->present = memory != NULL;
+    if (memory != NULL)
+        ut_racy_copy(t->memory, memory, t->bytes);
+}
+
+static untorn_status fetch(untorn_writer *writer, const ut_wanted *wanted, void *memory) {
+    const ut_writer_store *attached = writer->store;
+    taking t = {memory, wanted->definition->slot_bytes, false};
+    untorn_status status =
+        ut_read_through_fetch(attached->eviction->read_through, wanted, 1, take, &t);
+    if (status == UNTORN_OK && !t.present)
+        return ut_fail(UNTORN_E_CORRUPT, "%s: array \"%s\": a chunk is not in the store",
+                       writer->segment.message_name, wanted->definition->name);
+    if (status == UNTORN_E_OVERTAKEN) /* there is nothing newer than what the writer has */
+        status = UNTORN_E_CORRUPT;
+    return status == UNTORN_OK
+               ? status
+               : ut_fail(status, "%s: array \"%s\": %s", writer->segment.message_name,
+                         wanted->definition->name, untorn_message());
+}
+
+untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, ut_eviction **out) {
+    ut_eviction *eviction = calloc(1, sizeof *eviction);
+    if (eviction == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
+    untorn_status status = ut_read_through_open(store_path, 0, 1, &eviction->read_through);
+    if (status != UNTORN_OK) {
+        free(eviction);
+        return status;
+    }
+    eviction->writer = writer;
+    eviction->relief = (ut_relief){eviction, evict, wait_for_flush, next};
+    writer->fetch = fetch;
+    writer->publisher.relief = &eviction->relief;
+    ut_evict_reserve(&writer->publisher);
+    *out = eviction;
+    return UNTORN_OK;
+}
+
+void ut_eviction_stop(ut_eviction *eviction) {
+    if (eviction == NULL)
+        return;
+    ut_read_through_close(eviction->read_through);
+    free(eviction);
+}

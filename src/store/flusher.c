@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The flusher's thread: see flusher.h.
+ *
+ * It sleeps on the word by which any process asks for a flush, until that changes or the next
+ * interval is due.
+ */
+#include "store/flusher.h"
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "store/retention.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+#define LONGEST_BACKOFF (60 * SECOND)
+
+struct ut_flusher {
+    untorn_writer *writer; /* of whom only `changed` and the segment are used */
+    ut_segment *segment;
+    const ut_store *store;
+    ut_flush_config config;
+    untorn_reader *reader;
+    untorn_notify *notify;
+    void *notify_context;
+    pthread_t thread;
+    _Atomic bool stopping;
+    unsigned failures; /* in a row */
+    uint32_t answered; /* of the requests that were made */
+};
+
+/* The lowest commit that a pin stands on; UINT64_MAX: none does. */
+static uint64_t lowest_pin(ut_segment *segment) {
+    uint64_t lowest = UINT64_MAX;
+    for (unsigned i = 0; i < UT_LINES; i++) {
+        const ut_ack *ack = &segment->acks[i];
+        if (ut_load_acquire(&ack->nonce) == 0)
+            continue;
+        uint64_t commit = ut_load_relaxed(&ack->commit);
+        if (commit < lowest)
+            lowest = commit;
+    }
+    return lowest;
+}
+
+static void tell(const ut_flusher *flusher, untorn_status status) {
+    if (flusher->notify != NULL)
+        flusher->notify(flusher->notify_context, status, untorn_message());
+}
+
+/* `crowded`: the disk is full, so that time does not count. */
+static void retain(const ut_flusher *flusher, bool crowded) {
+    ut_retention retention = {.count = flusher->config.keep_snapshots,
+                              .time = crowded ? -1 : flusher->config.keep_time,
+                              .needed = lowest_pin(flusher->segment)};
+    untorn_status status = ut_retention_apply(flusher->store, &retention, NULL);
+    if (status != UNTORN_OK)
+        tell(flusher, status);
+}
+
+static void fail(ut_flusher *flusher, untorn_status status) {
+    char sentence[UT_STORE_ERROR_BYTES];
+    snprintf(sentence, sizeof sentence, "%s", untorn_message());
+    ut_retention_clean(flusher->store); /* best effort: the next start does it again */
+    ut_fail(status, "%s", sentence);
+    ut_flush_state_failed(flusher->segment, status, sentence);
+    flusher->failures++;
+    tell(flusher, status);
+}
+
+static void flush_once(ut_flusher *flusher) {
+    ut_flush_options options = {.format = flusher->config.format,
+                                .threads = flusher->config.threads,
+                                .commit = UNTORN_NEWEST};
+    ut_flush_report report;
+    int64_t begin = ut_clock_monotonic();
+    ut_flush_state_begin(flusher->segment);
+    untorn_status status = ut_flush(flusher->store, flusher->reader, &options, &report);
+    if (status == UNTORN_E_NO_SPACE) {
+        retain(flusher, true);
+        ut_retention_clean(flusher->store);
+        status = ut_flush(flusher->store, flusher->reader, &options, &report);
+    }
+    if (status != UNTORN_OK) {
+        fail(flusher, status);
+        return;
+    }
+    flusher->failures = 0;
+    ut_flush_state_succeeded(flusher->segment, &report, ut_clock_monotonic() - begin);
+    retain(flusher, false);
+}
+
+/* When the next flush is due that nobody asks for, given when the last one began. */
+static int64_t next_due(const ut_flusher *flusher, int64_t last) {
+    int64_t interval = flusher->config.interval;
+    if (interval < 0)
+        return INT64_MAX;
+    int64_t wait = interval;
+    if (flusher->failures > 0) {
+        unsigned shift = flusher->failures < 8 ? flusher->failures - 1 : 7;
+        int64_t backoff = SECOND << shift;
+        if (backoff > LONGEST_BACKOFF)
+            backoff = LONGEST_BACKOFF;
+        wait = wait > backoff ? wait : backoff;
+    }
+    return last + wait;
+}
+
+static bool anything_new(const ut_flusher *flusher) {
+    return ut_load_relaxed(&flusher->writer->changed) >
+           ut_load_relaxed(&flusher->segment->store->flushed_commit);
+}
+
+static void sleep_until(const ut_flusher *flusher, uint32_t requests, int64_t due) {
+    struct timespec timeout = {3600, 0};
+    int64_t left = due - ut_clock_monotonic();
+    if (left <= 0)
+        return;
+    if (left < 3600 * SECOND)
+        timeout = (struct timespec){left / SECOND, left % SECOND};
+    syscall(SYS_futex, &flusher->segment->control->flush_requests, FUTEX_WAIT, requests, &timeout,
+            NULL, 0);
+}
+
+static void *run(void *argument) {
+    ut_flusher *flusher = argument;
+    _Atomic uint32_t *word = &flusher->segment->control->flush_requests;
+    int64_t last = ut_clock_monotonic();
+    for (;;) {
+        uint32_t requests = ut_load_acquire(word);
+        int64_t now = ut_clock_monotonic(), due = next_due(flusher, last);
+        if (ut_load_acquire(&flusher->stopping)) {
+            if (anything_new(flusher))
+                flush_once(flusher);
+            return NULL;
+        }
+        if (requests != flusher->answered || (now >= due && anything_new(flusher))) {
+            flusher->answered = requests;
+            last = now;
+            flush_once(flusher);
+        } else {
+            /* Nothing was new when it was due: look again after a fraction of the interval. */
+            if (now >= due)
+                due = now + (flusher->config.interval > SECOND / 10 ? SECOND / 10 : SECOND / 100);
+            sleep_until(flusher, requests, due);
+        }
+    }
+}
+
+/* Signals are for the program's own threads. */
+static int start_thread(ut_flusher *flusher) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&flusher->thread, NULL, run, flusher);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
+                               const ut_flush_config *config, untorn_notify *notify,
+                               void *notify_context, ut_flusher **out) {
+    ut_flusher *flusher = calloc(1, sizeof *flusher);
+    if (flusher == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for the flusher", store->who);
+    flusher->writer = writer;
+    flusher->segment = &writer->segment;
+    flusher->store = store;
+    flusher->config = *config;
+    flusher->notify = notify;
+    flusher->notify_context = notify_context;
+    untorn_status status = ut_reader_open_flusher(writer->segment.name, &flusher->reader);
+    if (status != UNTORN_OK)
+        goto free_flusher;
+    /* Here, not in the thread: what is asked for from now on is answered. */
+    flusher->answered = ut_load_acquire(&writer->segment.control->flush_requests);
+    int error = start_thread(flusher);
+    if (error != 0) {
+        status = ut_fail_errno(UNTORN_E_SYSTEM, error, "%s: cannot start the flusher", store->who);
+        goto close_reader;
+    }
+    *out = flusher;
+    return UNTORN_OK;
+
+close_reader:
+    untorn_reader_close(flusher->reader);
+free_flusher:
+    free(flusher);
+    return status;
+}
+
+void ut_flusher_stop(ut_flusher *flusher) {
+    ut_flush_wish wish;
+    ut_store_release(&flusher->stopping, true);
+    ut_flush_ask(flusher->segment, 0, &wish); /* to wake it, after it can see why */
+    pthread_join(flusher->thread, NULL);
+    untorn_reader_close(flusher->reader);
+    free(flusher);
+}
+
+void ut_flusher_forget(ut_flusher *flusher) {
+    untorn_reader_close(flusher->reader);
+    free(flusher);
+}

@@ -13,6 +13,10 @@
  * It may run while a transaction is open, even one of the same object: the transaction's part is
  * put aside and comes back unchanged, since it refers to chunks by their numbers.
  *
+ * Bringing chunks in again is the same commit the other way round.  They come in sealed: what else
+ * the store ever showed under their versions is not known here, so nothing may be appended to them
+ * in place.
+ *
  * Nodes need space when there is none: a reserve is kept for them alone.
  */
 #include "segment/publisher.h"
@@ -107,4 +111,35 @@ untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_
     ut_space_list(publisher, object);
     UT_STEP("evicted");
     return UNTORN_OK;
+}
+
+/* The chunk's cell gets a slot. */
+static untorn_status add_slot(ut_publisher *publisher, ut_object *object, uint64_t number,
+                              uint64_t offset) {
+    ut_place place;
+    untorn_status status = ut_table_get(publisher, object, number, &place);
+    if (status != UNTORN_OK)
+        return status;
+    if (!(place.ref & UT_REF_EVICTED))
+        return ut_fail(UNTORN_E_STATE, "%s: object %u: chunk %llu is not only in the store",
+                       publisher->segment->message_name, object->index, (unsigned long long)number);
+    ut_change *change = ut_changes_put(&object->changes, number);
+    if (change == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", publisher->segment->message_name);
+    change->offset = offset;
+    change->flags = UT_REF_SEALED;
+    change->version = place.version;
+    return UNTORN_OK;
+}
+
+untorn_status ut_bring_in(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
+                          const uint64_t *offsets, size_t count) {
+    aside part = put_aside(object);
+    untorn_status status = UNTORN_OK;
+    for (size_t i = 0; i < count && status == UNTORN_OK; i++)
+        status = add_slot(publisher, object, numbers[i], offsets[i]);
+    if (status == UNTORN_OK)
+        status = ut_publish(publisher, &object, 1);
+    put_back(object, &part);
+    return status;
 }

@@ -181,6 +181,8 @@ void ut_grants_adopt(ut_publisher *publisher);
  * UNTORN_E_NO_SPACE (message set). */
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                             uint64_t *offset);
+/* Free memory only: nothing is reclaimed, evicted or waited for.  0: there is none. */
+uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes);
 /* Whatever may make room for a commit that found none: evict, end a pin, wait for a flush.  False:
  * nothing did. */
 bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes);
@@ -230,6 +232,10 @@ untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *obj
  * part in it, goes on; it must not have touched any of them. */
 untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
                        size_t count);
+/* The other way round: chunks that are only in the store get these slots, which were taken for
+ * them and hold their content.  No transaction is open.  On failure the slots are the caller's. */
+untorn_status ut_bring_in(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
+                          const uint64_t *offsets, size_t count);
 /* Set the reserve aside; as far as there is room. */
 void ut_evict_reserve(ut_publisher *publisher);
 

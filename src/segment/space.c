@@ -279,6 +279,13 @@ static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
     return offset;
 }
 
+uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t offset = ut_alloc_take(publisher->alloc, bytes);
+    if (offset == 0 && grow(publisher, bytes))
+        offset = ut_alloc_take(publisher->alloc, bytes);
+    return offset;
+}
+
 static bool has_queued(const ut_publisher *publisher) {
     return publisher->reclaim_first != NULL || publisher->held.count != 0;
 }

@@ -27,6 +27,8 @@
 #define LEAF_CHUNK (UINT64_C(4) << 10)    /* chunks below this go by the leaf */
 #define NODES_AT_ONCE 32u                 /* whose copies the reserve has room for */
 
+#define THREADS 4u /* that bring chunks in */
+
 struct ut_eviction {
     untorn_writer *writer;
     ut_read_through *read_through;
@@ -351,7 +353,7 @@ untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, u
     ut_eviction *eviction = calloc(1, sizeof *eviction);
     if (eviction == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
-    untorn_status status = ut_read_through_open(store_path, 0, 1, &eviction->read_through);
+    untorn_status status = ut_read_through_open(store_path, 0, THREADS, &eviction->read_through);
     if (status != UNTORN_OK) {
         free(eviction);
         return status;
@@ -363,6 +365,10 @@ untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, u
     ut_evict_reserve(&writer->publisher);
     *out = eviction;
     return UNTORN_OK;
+}
+
+ut_read_through *ut_eviction_read_through(ut_eviction *eviction) {
+    return eviction->read_through;
 }
 
 void ut_eviction_stop(ut_eviction *eviction) {

@@ -21,6 +21,8 @@ typedef struct ut_eviction ut_eviction;
  * a flusher as long as the writer runs. */
 untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path,
                                 ut_eviction **eviction);
+/* The store as the writer reads it. */
+ut_read_through *ut_eviction_read_through(ut_eviction *eviction);
 void ut_eviction_stop(ut_eviction *eviction); /* NULL is allowed */
 
 #endif

@@ -198,6 +198,9 @@ static untorn_status opened(void *context, untorn_writer *writer) {
     int64_t time;
     if (status == UNTORN_OK)
         status = check_belongs(writer, &attached->store, &newest, &time);
+    /* Its flusher may have died or failed before it was synced: it counts as flushed from here. */
+    if (status == UNTORN_OK && newest != 0)
+        status = ut_store_confirm(&attached->store, newest);
     writer->store = attached;
     for (uint32_t i = 0; i < writer->arrays_capacity && status == UNTORN_OK; i++)
         if (writer->arrays[i] != NULL && writer->arrays[i]->definition->kind == UT_KIND_ARRAY)

@@ -3,6 +3,7 @@
 // value, pairs of those for complex numbers, base64 for S and V.  -0.0 keeps its sign.
 #include "store/zarr_fill.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -45,7 +46,11 @@ static void add_float(ut_growing_text *out, const void *bytes, size_t size, int 
     } else if (size == 4) {
         float value;
         memcpy(&value, bytes, sizeof value);
-        ut_json_add_float(out, value);
+        /* The shortest text of the largest is above it, which some readers take for infinity. */
+        if (value == FLT_MAX || value == -FLT_MAX)
+            ut_json_add_double(out, (double)value);
+        else
+            ut_json_add_float(out, value);
     } else {
         double value;
         memcpy(&value, bytes, sizeof value);

@@ -241,7 +241,7 @@ static void fill_values(void **state) {
     FILL("f8", uint64_t, UINT64_C(0xfff8000000000000), 1, "\"0xfff8000000000000\"");
     FILL("f8", uint64_t, UINT64_C(0xfff8000000000000), 0, "\"NaN\"");
     FILL("f4", uint32_t, 0x7fc00001, 1, "\"0x7fc00001\"");
-    FILL("f4", float, 3.4028235e38f, 0, "3.4028235e+38");
+    FILL("f4", float, 3.4028235e38f, 0, "3.4028234663852886e+38");
     FILL("f4", float, 16777216.0f, 0, "16777216.0");
     FILL("f2", uint16_t, 0x3555, 0, "0.3333");
     FILL("f2", uint16_t, 0x7bff, 0, "65504.0");

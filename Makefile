@@ -6,6 +6,7 @@
 #   make deps           install what is missing to build, check and bench (Debian, Ubuntu)
 #   make check          run all tests          make demo     show what it is about
 #   make bench          run the benchmarks     make format   make check-format
+#   make check-interop  whether other Zarr programs, which it installs, read what is flushed
 #   make install        DESTDIR= prefix= libdir= includedir= bindir=      make uninstall
 #   make clean
 #
@@ -59,7 +60,8 @@ soname  := libuntorn.so.$(firstword $(subst ., ,$(version)))
 
 lib_src     := $(wildcard src/base/*.c src/segment/*.c src/array/*.c src/store/*.c)
 tool_src    := $(wildcard src/tools/*.c)
-common_src  := $(filter src/tools/common%,$(tool_src))
+common_src  := $(filter src/tools/common% \
+                 $(patsubst %,src/tools/%.c,element half_float interrupt quantity text),$(tool_src))
 shmstat_src := $(filter src/tools/shmstat%,$(tool_src))
 untorn_src  := $(filter-out $(common_src) $(shmstat_src),$(tool_src))
 support_src := $(wildcard tests/support/*.c)
@@ -79,8 +81,8 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
 benches := $(patsubst %.c,$(B)/%,$(bench_src))
 
-.PHONY: all libs tools tests demos benches check demo bench deps deps-build deps-check deps-bench \
-        format check-format install uninstall clean FORCE
+.PHONY: all libs tools tests demos benches check check-interop demo bench deps deps-build deps-check \
+        deps-bench format check-format install uninstall clean FORCE
 
 all: libs tools
 # The colons keep make from saying that there is nothing to do.
@@ -170,6 +172,10 @@ check: deps-check
 	$(Q)$(MAKE) --no-print-directory all tests demos
 	+$(Q)$(run_env) JOBS='$(JOBS)' TESTS='$(TESTS)' tests/run_tests.sh \
 	    tests/check_layers.sh $(tests) $(test_sh)
+
+check-interop: deps-build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(run_env) tests/interop/run.sh
 
 demo: deps-build
 	$(Q)$(MAKE) --no-print-directory all demos

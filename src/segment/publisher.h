@@ -112,7 +112,9 @@ typedef struct ut_object {
  * The layer above, which knows the store.
  *
  * evict   clean chunks gave up at least some slots: look again.  False: there was nothing to do.
- * wait    a flush ended since: look again.  False: it cannot help, and the message says why.
+ * wait    no flush pins anything now, or one more ended: look again.  False: none can help any
+ *         more, and the message says why.
+ * end     after `wait` was called: room was found, or not.
  * next    of a subtree that is only in the store: the first present chunk in [first, end) and its
  *         version; *version 0: there is none.
  */
@@ -120,6 +122,7 @@ typedef struct ut_relief {
     void *context;
     bool (*evict)(void *context, uint64_t bytes);
     bool (*wait)(void *context);
+    void (*end)(void *context);
     untorn_status (*next)(void *context, const ut_object *object, ut_place place, uint64_t first,
                           uint64_t end, uint64_t *number, uint64_t *version);
 } ut_relief;

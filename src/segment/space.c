@@ -276,6 +276,8 @@ static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
         if (offset == 0)
             offset = take_evicted(publisher, bytes);
     }
+    if (relief != NULL && !publisher->publishing)
+        relief->end(relief->context);
     return offset;
 }
 

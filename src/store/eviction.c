@@ -35,6 +35,7 @@ struct ut_eviction {
     ut_relief relief;
     uint32_t hand;   /* the next object to look at */
     uint64_t waited; /* commit up to which a flush was waited for */
+    bool holding;    /* no flush runs or begins */
 };
 
 /* Clean chunks that go together. */
@@ -248,37 +249,60 @@ static bool evict(void *context, uint64_t bytes) {
 
 /* --- waiting for a flush --- */
 
-static bool wait_for_flush(void *context) {
-    ut_eviction *eviction = context;
-    untorn_writer *writer = eviction->writer;
-    ut_segment *segment = &writer->segment;
-    uint64_t changed = ut_load_relaxed(&writer->changed);
-    if (eviction->waited >= changed) { /* all is in the store, and it did not help */
-        ut_fail(UNTORN_E_NO_SPACE, "all that was committed is in the store already");
-        return false;
-    }
+static ut_flusher *flusher_of(const ut_eviction *eviction) {
+    const ut_writer_store *attached = eviction->writer->store;
+    return attached->flusher;
+}
+
+/* Have what was committed flushed.  False: the message says why it cannot be. */
+static bool flush_all(ut_eviction *eviction, uint64_t changed, int64_t deadline) {
+    ut_segment *segment = &eviction->writer->segment;
     ut_flush_wish wish;
     ut_flush_ask(segment, changed, &wish);
-    int64_t limit =
-        LEAST_WAIT + (int64_t)(segment->super->size / SLOWEST_DISK) * INT64_C(1000000000);
-    int64_t deadline = ut_clock_monotonic() + limit;
     for (;;) {
         uint32_t ended = ut_flush_ended(segment);
         untorn_status status;
-        if (ut_flush_answered(segment, &wish, NULL, &status)) {
-            if (status != UNTORN_OK)
-                return false; /* the message says why */
-            eviction->waited = changed;
-            return true;
-        }
+        if (ut_flush_answered(segment, &wish, NULL, &status))
+            return status == UNTORN_OK;
         int64_t left = deadline - ut_clock_monotonic();
-        if (left <= 0) {
-            ut_fail(UNTORN_E_NO_SPACE, "a flush has not ended after %" PRId64 " s",
-                    limit / INT64_C(1000000000));
+        if (left <= 0)
             return false;
-        }
         ut_flush_sleep(segment, ended, left);
     }
+}
+
+/* First without the pin of the flush that may be running; then with all of it in the store. */
+static bool wait_for_flush(void *context) {
+    ut_eviction *eviction = context;
+    ut_flusher *flusher = flusher_of(eviction);
+    if (flusher == NULL)
+        return false;
+    uint64_t changed = ut_load_relaxed(&eviction->writer->changed);
+    int64_t limit = LEAST_WAIT + (int64_t)(eviction->writer->segment.super->size / SLOWEST_DISK) *
+                                     INT64_C(1000000000);
+    int64_t deadline = ut_clock_monotonic() + limit;
+    ut_fail(UNTORN_E_NO_SPACE, "a flush has not ended after %" PRId64 " s",
+            limit / INT64_C(1000000000));
+    if (eviction->holding) {
+        ut_flusher_release(flusher);
+        eviction->holding = false;
+        if (eviction->waited >= changed) {
+            ut_fail(UNTORN_E_NO_SPACE, "all that was committed is in the store already");
+            return false;
+        }
+        if (!flush_all(eviction, changed, deadline))
+            return false;
+        eviction->waited = changed;
+    }
+    eviction->holding = ut_flusher_hold(flusher, deadline);
+    return eviction->holding;
+}
+
+static void end_waiting(void *context) {
+    ut_eviction *eviction = context;
+    if (eviction->holding)
+        ut_flusher_release(flusher_of(eviction));
+    eviction->holding = false;
 }
 
 /* --- using what was evicted --- */
@@ -359,7 +383,7 @@ untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, u
         return status;
     }
     eviction->writer = writer;
-    eviction->relief = (ut_relief){eviction, evict, wait_for_flush, next};
+    eviction->relief = (ut_relief){eviction, evict, wait_for_flush, end_waiting, next};
     writer->fetch = fetch;
     writer->publisher.relief = &eviction->relief;
     ut_evict_reserve(&writer->publisher);

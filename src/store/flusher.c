@@ -35,7 +35,48 @@ struct ut_flusher {
     _Atomic bool stopping;
     unsigned failures; /* in a row */
     uint32_t answered; /* of the requests that were made */
+
+    pthread_mutex_t gate; /* of what follows */
+    pthread_cond_t changed;
+    bool flushing;
+    bool held; /* by the writer's thread: no flush may begin */
 };
+
+/* --- one flush at a time, and none while the writer holds the gate --- */
+
+static void enter(ut_flusher *flusher) {
+    pthread_mutex_lock(&flusher->gate);
+    while (flusher->held)
+        pthread_cond_wait(&flusher->changed, &flusher->gate);
+    flusher->flushing = true;
+    pthread_mutex_unlock(&flusher->gate);
+}
+
+static void leave(ut_flusher *flusher) {
+    pthread_mutex_lock(&flusher->gate);
+    flusher->flushing = false;
+    pthread_cond_broadcast(&flusher->changed);
+    pthread_mutex_unlock(&flusher->gate);
+}
+
+bool ut_flusher_hold(ut_flusher *flusher, int64_t deadline) {
+    struct timespec until = {deadline / SECOND, deadline % SECOND};
+    pthread_mutex_lock(&flusher->gate);
+    int error = 0;
+    flusher->held = true;
+    while (flusher->flushing && error == 0)
+        error = pthread_cond_timedwait(&flusher->changed, &flusher->gate, &until);
+    flusher->held = !flusher->flushing;
+    pthread_mutex_unlock(&flusher->gate);
+    return flusher->held;
+}
+
+void ut_flusher_release(ut_flusher *flusher) {
+    pthread_mutex_lock(&flusher->gate);
+    flusher->held = false;
+    pthread_cond_broadcast(&flusher->changed);
+    pthread_mutex_unlock(&flusher->gate);
+}
 
 /* The lowest commit that a pin stands on; UINT64_MAX: none does. */
 static uint64_t lowest_pin(ut_segment *segment) {
@@ -76,7 +117,7 @@ static void fail(ut_flusher *flusher, untorn_status status) {
     tell(flusher, status);
 }
 
-static void flush_once(ut_flusher *flusher) {
+static void flush_now(ut_flusher *flusher) {
     ut_flush_options options = {.format = flusher->config.format,
                                 .threads = flusher->config.threads,
                                 .commit = UNTORN_NEWEST};
@@ -96,6 +137,12 @@ static void flush_once(ut_flusher *flusher) {
     flusher->failures = 0;
     ut_flush_state_succeeded(flusher->segment, &report, ut_clock_monotonic() - begin);
     retain(flusher, false);
+}
+
+static void flush_once(ut_flusher *flusher) {
+    enter(flusher);
+    flush_now(flusher);
+    leave(flusher);
 }
 
 /* When the next flush is due that nobody asks for, given when the last one began. */
@@ -155,6 +202,12 @@ static void *run(void *argument) {
     }
 }
 
+static void free_flusher(ut_flusher *flusher) {
+    pthread_cond_destroy(&flusher->changed);
+    pthread_mutex_destroy(&flusher->gate);
+    free(flusher);
+}
+
 /* Signals are for the program's own threads. */
 static int start_thread(ut_flusher *flusher) {
     sigset_t all, before;
@@ -177,6 +230,12 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
     flusher->config = *config;
     flusher->notify = notify;
     flusher->notify_context = notify_context;
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&flusher->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&flusher->gate, NULL);
     untorn_status status = ut_reader_open_flusher(writer->segment.name, &flusher->reader);
     if (status != UNTORN_OK)
         goto free_flusher;
@@ -193,7 +252,7 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
 close_reader:
     untorn_reader_close(flusher->reader);
 free_flusher:
-    free(flusher);
+    free_flusher(flusher);
     return status;
 }
 
@@ -203,7 +262,7 @@ void ut_flusher_stop(ut_flusher *flusher) {
     ut_flush_ask(flusher->segment, 0, &wish); /* to wake it, after it can see why */
     pthread_join(flusher->thread, NULL);
     untorn_reader_close(flusher->reader);
-    free(flusher);
+    free_flusher(flusher);
 }
 
 void ut_flusher_forget(ut_flusher *flusher) {

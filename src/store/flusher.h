@@ -20,6 +20,15 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
                                const ut_flush_config *config, untorn_notify *notify,
                                void *notify_context, ut_flusher **flusher);
 
+/*
+ * For the writer's thread when space is out: wait until no flush is running, at most until
+ * `deadline` (monotonic ns), and let none begin before ut_flusher_release().  A flush pins what it
+ * reads, so that nothing could be evicted under it.  False: one is running still, and nothing is
+ * held.
+ */
+bool ut_flusher_hold(ut_flusher *flusher, int64_t deadline);
+void ut_flusher_release(ut_flusher *flusher);
+
 /* Flush what is not yet in the store; the thread ends. */
 void ut_flusher_stop(ut_flusher *flusher);
 

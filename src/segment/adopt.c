@@ -88,8 +88,10 @@ static untorn_status claim_place(claim *c, ut_place place, unsigned level, uint6
     if (!ut_ref_good(place.ref, place.version, descriptor->uid, level) ||
         place.version > descriptor->commit)
         return damaged(c->publisher, c->object, "damaged cell for", offset);
-    if (place.ref & UT_REF_EVICTED)
+    if (place.ref & UT_REF_EVICTED) {
+        c->publisher->evicted = true;
         return UNTORN_OK;
+    }
     bool is_node = level > 0 && level < UT_LEVEL_ATTRIBUTES;
     uint64_t bytes = is_node
                          ? sizeof(ut_node)

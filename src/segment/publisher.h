@@ -153,6 +153,7 @@ typedef struct ut_publisher {
     ut_grants grants;
     const ut_relief *relief;   /* NULL: there is no store */
     bool publishing;           /* nothing may be evicted now */
+    bool evicted;              /* the segment was found with chunks that are only in the store */
     uint64_t eviction_reserve; /* offset of UT_EVICTION_RESERVE bytes for evictions' nodes, or 0 */
     ut_items held;             /* taken out of their queues, but a pin stands on them */
     unsigned idle_wakes;

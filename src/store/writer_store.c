@@ -171,6 +171,29 @@ static untorn_status check_belongs(const untorn_writer *writer, const ut_store *
     return status;
 }
 
+/* Whether the store still has what the segment relies on: one that was emptied or put back to an
+ * earlier state does not. */
+static untorn_status check_complete(const opening *o, const untorn_writer *writer,
+                                    uint64_t newest) {
+    uint64_t flushed = ut_load_relaxed(&writer->segment.store->flushed_commit);
+    if (newest >= flushed)
+        return UNTORN_OK;
+    const char *who = o->attached->store.who;
+    if (writer->publisher.evicted)
+        return ut_fail(UNTORN_E_FOREIGN_STORE,
+                       "%s: has lost what %s left in it: its newest whole snapshot is of commit "
+                       "%" PRIu64 ", but commit %" PRIu64 " was flushed",
+                       who, writer->segment.message_name, newest, flushed);
+    char sentence[1024];
+    snprintf(sentence, sizeof sentence,
+             "%s: its newest whole snapshot is of commit %" PRIu64 ", but commit %" PRIu64
+             " was flushed; all is still in %s and is flushed again",
+             who, newest, flushed, writer->segment.message_name);
+    if (o->options->notify != NULL)
+        o->options->notify(o->options->notify_context, UNTORN_E_CORRUPT, sentence);
+    return UNTORN_OK;
+}
+
 static untorn_status admit(const untorn_writer *writer, const ut_definition *definition) {
     const ut_writer_store *attached = writer->store;
     return ut_zarr_check(attached->config.format, definition);
@@ -198,6 +221,8 @@ static untorn_status opened(void *context, untorn_writer *writer) {
     int64_t time;
     if (status == UNTORN_OK)
         status = check_belongs(writer, &attached->store, &newest, &time);
+    if (status == UNTORN_OK)
+        status = check_complete(o, writer, newest);
     /* Its flusher may have died or failed before it was synced: it counts as flushed from here. */
     if (status == UNTORN_OK && newest != 0)
         status = ut_store_confirm(&attached->store, newest);

@@ -93,7 +93,7 @@ static ut_found read_entry(ut_segment *segment, ut_place place, ut_catalogue_ent
 static ut_found collect(ut_catalogue *catalogue, ut_attempts *attempts, ut_header *header,
                         const ut_descriptor *descriptor, fresh_entries *fresh) {
     ut_segment *segment = attempts->reader->segment;
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     uint64_t count = descriptor->shape[0];
     for (uint64_t i = 0; i < count || i < catalogue->count; i++) {
         ut_place place = {0, 0};

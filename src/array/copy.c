@@ -249,7 +249,7 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
     int64_t chunk_strides[UNTORN_MAX_RANK];
     ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
     gathered all = {.array = array, .region = region, .chunk_strides = chunk_strides};
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     ut_tiles tiles;
     ut_tile tile;
     ut_found found = UT_FOUND;

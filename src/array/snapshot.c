@@ -469,7 +469,7 @@ untorn_status untorn_snapshot_chunk(untorn_snapshot *snapshot, size_t i, const u
             return ut_array_fail(array, UNTORN_E_REGION,
                                  "chunk %" PRIu64 " exceeds the %" PRIu64 " chunks on axis %u",
                                  index[axis], array->cells[axis], axis);
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     ut_place place;
     uint64_t number = ut_grid_linear(definition->rank, array->cells, index);
     ut_found found =

@@ -50,6 +50,11 @@ static uint64_t span_of(unsigned level) {
 static ut_found descend(ut_segment *segment, const ut_descriptor *descriptor, uint64_t number,
                         ut_table_cursor *cursor, ut_table_cell *cell) {
     ut_place place = {descriptor->root_ref, descriptor->root_version};
+    /* Each leaf and each absent cell of a node is descended to once.  Nodes that refer to one
+     * another in a circle, or many times to the same one, would be for ever. */
+    uint64_t nodes = ut_load_relaxed(&segment->reserve) / sizeof(ut_node) + 1;
+    if (++cursor->descents > nodes * (UT_NODE_CELLS + 1))
+        return UT_DAMAGED;
     cursor->leaf = NULL;
     for (unsigned level = ut_kind_depth(descriptor->kind); level > 0; level--) {
         uint64_t span = span_of(level);

@@ -32,9 +32,10 @@ static inline void ut_cell_store(ut_cell *cell, ut_place place) {
 typedef struct ut_table_cursor {
     ut_node *leaf;
     uint64_t first; /* the number of the leaf's first chunk */
+    uint64_t descents;
 } ut_table_cursor;
 
-/* UT_FOUND with place->ref == 0 if the chunk is absent.  `cursor` starts as {NULL, 0}. */
+/* UT_FOUND with place->ref == 0 if the chunk is absent.  `cursor` starts as zeros. */
 ut_found ut_table_lookup(ut_segment *segment, const ut_descriptor *descriptor, uint64_t number,
                          ut_table_cursor *cursor, ut_place *place);
 
@@ -46,7 +47,7 @@ typedef struct ut_table_cell {
 } ut_table_cell;
 
 /* The first present cell at or above chunk `from`, which may lie within a subtree that begins
- * before it.  `cursor` starts as {NULL, 0}. */
+ * before it.  `cursor` starts as zeros. */
 ut_found ut_table_next(ut_segment *segment, const ut_descriptor *descriptor, uint64_t from,
                        ut_table_cursor *cursor, ut_table_cell *cell);
 

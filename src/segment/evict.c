@@ -42,7 +42,7 @@ static aside put_aside(ut_object *object) {
     memset(&object->changes, 0, sizeof object->changes);
     memset(&object->dropped, 0, sizeof object->dropped);
     object->touched = true;
-    object->data_changed = false;
+    object->data_changed = UT_SEEDED(304);
     object->evicting = true;
     object->next = object->now;
     object->keep = object->now.cells;
@@ -68,6 +68,8 @@ static untorn_status add(ut_publisher *publisher, ut_object *object, uint64_t nu
         return status;
     ut_item item = {
         .offset = ut_ref_offset(place.ref), .bytes = object->now.slot_bytes, .born = place.version};
+    if (UT_SEEDED(311)) /* as if no pin could need it */
+        item.born = publisher->commit + 1;
     status = ut_items_push(&object->dropped, item);
     if (status != UNTORN_OK)
         return status;
@@ -107,6 +109,8 @@ untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_
     put_back(object, &part);
     if (status != UNTORN_OK)
         return status;
+    if (UT_SEEDED(301)) /* as if readers knew */
+        object->oldest = object->generation;
     ut_space_raise(publisher, object, object->generation);
     ut_space_list(publisher, object);
     UT_STEP("evicted");
@@ -127,7 +131,7 @@ static untorn_status add_slot(ut_publisher *publisher, ut_object *object, uint64
     if (change == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", publisher->segment->message_name);
     change->offset = offset;
-    change->flags = UT_REF_SEALED;
+    change->flags = UT_SEEDED(310) ? 0 : UT_REF_SEALED;
     change->version = place.version;
     return UNTORN_OK;
 }

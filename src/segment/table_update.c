@@ -426,7 +426,7 @@ untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uin
         *place = (ut_place){0, 0};
         return UNTORN_OK;
     }
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     ut_found found = ut_table_lookup(publisher->segment, &object->now, number, &cursor, place);
     if (found == UT_FOUND && is_subtree(*place))
         return resolve(publisher, object, number, place);

@@ -185,7 +185,7 @@ static untorn_status add_cell(array_walk *walk, const ut_table_cell *cell) {
 static untorn_status walk_table(array_walk *walk) {
     const ut_descriptor *descriptor = &walk->member->descriptor;
     ut_segment *segment = walk->flushing->snapshot->reader->segment;
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     ut_table_cell cell;
     for (uint64_t from = 0;;) {
         ut_found found = ut_table_next(segment, descriptor, from, &cursor, &cell);

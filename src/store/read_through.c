@@ -10,8 +10,10 @@
 #include "array/grid.h"
 #include "base/file_ops.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "store/chunk_cache.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -96,7 +98,7 @@ typedef struct search {
 
 static bool fits(const ut_held_array *held, const search *wanted) {
     return held->stored->manifest.uid == wanted->definition->uid &&
-           held->stored->manifest.data_commit <= wanted->data_commit &&
+           (held->stored->manifest.data_commit <= wanted->data_commit || UT_SEEDED(309)) &&
            held->commit >= wanted->at_least;
 }
 
@@ -127,7 +129,7 @@ static untorn_status look_in_view(ut_read_through *rt, const search *wanted, ut_
     *out = NULL;
     if (!ut_manifest_find_object(&rt->view->manifest, wanted->definition->name, &object) ||
         object.kind != UT_KIND_ARRAY || object.uid != wanted->definition->uid ||
-        object.data_commit > wanted->data_commit)
+        (object.data_commit > wanted->data_commit && !UT_SEEDED(309)))
         return UNTORN_OK;
     uint64_t commit = rt->view->manifest.commit;
     for (ut_held_array *held = rt->held; held != NULL; held = held->next)
@@ -162,8 +164,18 @@ static untorn_status look_in_view(ut_read_through *rt, const search *wanted, ut_
     return UNTORN_OK;
 }
 
+static bool store_is_gone(const ut_read_through *rt) {
+    struct stat stat;
+    return ut_files->lstat(rt->store.path, &stat) != 0 && errno == ENOENT;
+}
+
+static bool is_damage(untorn_status status) {
+    return status == UNTORN_E_CORRUPT || status == UNTORN_E_VERSION;
+}
+
 /* Newest first through the snapshots.  *held is NULL if none fits; *gone: one vanished meanwhile.
- */
+ * A damaged one is passed over: an older one that is recent enough will do as well.  If there is
+ * none, the damage is the reason. */
 static untorn_status look_in_store(ut_read_through *rt, const search *wanted, ut_held_array **held,
                                    bool *gone) {
     uint64_t *commits;
@@ -172,19 +184,24 @@ static untorn_status look_in_store(ut_read_through *rt, const search *wanted, ut
     *gone = false;
     untorn_status status = ut_store_commits(&rt->store, &commits, &count);
     if (status != UNTORN_OK)
-        return status;
+        return store_is_gone(rt) ? ut_fail(UNTORN_E_CORRUPT, "%s", untorn_message()) : status;
+    char damage[1024] = "";
     for (size_t i = 0; i < count && *held == NULL && commits[i] >= wanted->at_least; i++) {
         status = view_of(rt, commits[i]);
         if (status == UNTORN_OK)
             status = look_in_view(rt, wanted, held);
-        if (status == UNTORN_E_ABSENT) {
+        if (is_damage(status) && damage[0] == '\0')
+            snprintf(damage, sizeof damage, "%s", untorn_message());
+        if (status == UNTORN_E_ABSENT)
             *gone = true;
+        if (status == UNTORN_E_ABSENT || is_damage(status))
             status = UNTORN_OK;
-        }
         if (status != UNTORN_OK)
             break;
     }
     free(commits);
+    if (status == UNTORN_OK && *held == NULL && damage[0] != '\0')
+        return ut_fail(UNTORN_E_CORRUPT, "%s", damage);
     return status;
 }
 
@@ -235,18 +252,19 @@ static bool is_meant(const ut_wanted *wanted, const ut_manifest_chunk *record) {
     if (record == NULL)
         return subtree;
     for (unsigned axis = 0; axis < wanted->definition->rank; axis++)
-        if (record->extent[axis] < wanted->extent[axis])
+        if (record->extent[axis] < wanted->extent[axis] && !UT_SEEDED(308))
             return false;
     return subtree ? record->version <= wanted->place.version
-                   : record->version == wanted->place.version;
+                   : record->version == wanted->place.version || UT_SEEDED(307);
 }
 
-/* The manifest that has the chunk, held, and its record (NULL: absent). */
-static untorn_status locate(ut_read_through *rt, const ut_wanted *wanted, ut_held_array **held,
-                            const ut_manifest_chunk **record) {
+/* The manifest that has the chunk, held, and its record (NULL: absent).  `fresh`: those that are
+ * open are not trusted. */
+static untorn_status locate(ut_read_through *rt, const ut_wanted *wanted, bool fresh,
+                            ut_held_array **held, const ut_manifest_chunk **record) {
     search s = {wanted->definition, wanted->data_commit, wanted->place.version};
-    for (int fresh = 0; fresh < 2; fresh++) {
-        untorn_status status = find(rt, &s, fresh, held);
+    for (int look = fresh; look < 2; look++) {
+        untorn_status status = find(rt, &s, look > 0, held);
         if (status != UNTORN_OK)
             return status;
         *record = ut_stored_record((*held)->stored, wanted->index);
@@ -310,7 +328,8 @@ static untorn_status fetch_one(ut_read_through *rt, const ut_wanted *wanted, wor
     for (int look = 0; look < LOOKS; look++) {
         ut_held_array *held;
         const ut_manifest_chunk *record;
-        untorn_status status = locate(rt, wanted, &held, &record);
+        /* One that is gone may be followed by others as old among those that are open. */
+        untorn_status status = locate(rt, wanted, look > 0, &held, &record);
         if (status != UNTORN_OK)
             return status;
         if (record == NULL)

@@ -281,7 +281,7 @@ static void check_past(struct world *world, struct past *past) {
     const ut_descriptor *descriptor = &past->descriptor;
     check_age(world, descriptor, (ut_place){descriptor->root_ref, descriptor->root_version},
               ut_kind_depth(descriptor->kind), 0);
-    ut_table_cursor cursor = {NULL, 0};
+    ut_table_cursor cursor = {0};
     ut_place place;
     for (size_t i = 0; i < oracle->count; i++) {
         must(ut_table_lookup(&world->writer->segment, &past->descriptor, oracle->list[i].number,

@@ -7,7 +7,9 @@
 #   make check          run all tests          make demo     show what it is about
 #   make bench          run the benchmarks     make format   make check-format
 #   make check-interop  whether other Zarr programs, which it installs, read what is flushed
-#   make install        DESTDIR= prefix= libdir= includedir= bindir=      make uninstall
+#   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir=
+#   make uninstall      the same variables        make man      the manual pages, in build/man
+#   make dist           untorn-VERSION.tar.gz of the last commit, in build/
 #   make clean
 #
 #   V=1                 show commands          BUILD=dir     build there instead of build/
@@ -28,6 +30,10 @@ exec_prefix ?= $(prefix)
 bindir     ?= $(exec_prefix)/bin
 libdir     ?= $(exec_prefix)/lib
 includedir ?= $(prefix)/include
+datarootdir ?= $(prefix)/share
+mandir     ?= $(datarootdir)/man
+docdir     ?= $(datarootdir)/doc/untorn
+bashcompletiondir ?= $(datarootdir)/bash-completion/completions
 INSTALL    ?= install
 CLANG_FORMAT ?= clang-format
 
@@ -82,7 +88,7 @@ demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
 benches := $(patsubst %.c,$(B)/%,$(bench_src))
 
 .PHONY: all libs tools tests demos benches check check-interop demo bench deps deps-build deps-check \
-        deps-bench format check-format install uninstall clean FORCE
+        deps-bench format check-format man install uninstall dist clean FORCE
 
 all: libs tools
 # The colons keep make from saying that there is nothing to do.
@@ -236,10 +242,50 @@ format:
 check-format:
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(formatted)
 
+# ---------------------------------------------------------------- manual pages
+
+# Made from the texts that there are anyway: the header and docs/.  The day is that of the release.
+man_date  := 2026-11-22
+man_pages := $(patsubst %,$(B)/man/%,untorn.1 shmstat.1 untorn.3 untorn-segment.5 untorn-store.5 \
+             untorn-manifest.5)
+# Each call's page is a link to the one.
+calls      = $(shell awk -v list=1 -f docs/man/header_to_man.awk include/untorn.h)
+from_docs  = awk -v section=5 -v version=$(version) -v date=$(man_date) -f docs/man/markdown_to_man.awk
+
+man_in     = sed -e 's|@version@|$(version)|' -e 's|@date@|$(man_date)|' -e 's|@docdir@|$(docdir)|'
+
+man: $(man_pages) ; @:
+
+$(B)/man/untorn.1: docs/man/untorn.1.in include/untorn.h Makefile
+	$(call say,MAN,$@)mkdir -p $(@D) && $(man_in) $< >$@
+
+$(B)/man/shmstat.1: docs/man/shmstat.1.in docs/man/shmstat.1.end docs/shmstat.md \
+                    docs/man/markdown_to_man.awk include/untorn.h Makefile
+	$(call say,MAN,$@)mkdir -p $(@D) && $(man_in) $< >$@ && \
+	    $(from_docs) -v from=Segments docs/shmstat.md >>$@ && cat docs/man/shmstat.1.end >>$@
+
+$(B)/man/untorn.3: docs/man/header_to_man.awk include/untorn.h Makefile
+	$(call say,MAN,$@)mkdir -p $(@D) && \
+	    awk -v version=$(version) -v date=$(man_date) -f $< include/untorn.h >$@
+
+$(B)/man/untorn-segment.5: what = layout of a segment of arrays in shared memory
+$(B)/man/untorn-segment.5: docs/segment-layout.md
+$(B)/man/untorn-store.5: what = directory on disk that arrays in shared memory are flushed to
+$(B)/man/untorn-store.5: docs/store.md
+$(B)/man/untorn-manifest.5: what = format of the manifests of a store
+$(B)/man/untorn-manifest.5: docs/manifest.md
+$(B)/man/%.5: docs/man/markdown_to_man.awk include/untorn.h Makefile
+	$(call say,MAN,$@)mkdir -p $(@D) && \
+	    $(from_docs) -v name=$* -v what='$(what)' $(filter %.md,$^) >$@
+
 # ---------------------------------------------------------------- install
 
-install: all
-	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)'
+documents := README.md LICENSE $(wildcard docs/*.md)
+
+install: all man
+	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)' \
+	    '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(mandir)/man5' \
+	    '$(DESTDIR)$(docdir)' '$(DESTDIR)$(bashcompletiondir)'
 	$(INSTALL) -m 644 include/untorn.h '$(DESTDIR)$(includedir)'
 	$(INSTALL) -m 644 $(B)/libuntorn.a $(shared) '$(DESTDIR)$(libdir)'
 	ln -sf $(notdir $(shared)) '$(DESTDIR)$(libdir)/$(soname)'
@@ -248,15 +294,40 @@ install: all
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@version@|$(version)|' \
 	    -e 's|@includedir@|$(includedir)|' src/untorn.pc.in >$(B)/untorn.pc
 	$(INSTALL) -m 644 $(B)/untorn.pc '$(DESTDIR)$(libdir)/pkgconfig'
+	@# It names docdir, which may be another now than when it was made.
+	$(man_in) docs/man/untorn.1.in >$(B)/man/untorn.1
+	for n in 1 3 5; do \
+	    $(INSTALL) -m 644 $(B)/man/*.$$n '$(DESTDIR)$(mandir)'/man$$n || exit 1; done
+	@for call in $(calls); do \
+	    echo '.so man3/untorn.3' >'$(DESTDIR)$(mandir)'/man3/$$call.3 || exit 1; done
+	$(INSTALL) -m 644 $(documents) '$(DESTDIR)$(docdir)'
+	$(INSTALL) -m 644 src/tools/untorn.bash-completion '$(DESTDIR)$(bashcompletiondir)/untorn'
+	ln -sf untorn '$(DESTDIR)$(bashcompletiondir)/shmstat'
 	@# Programs find a new library only once the loader's cache knows it.
 	@if [ -z '$(DESTDIR)' ] && [ "$$(id -u)" = 0 ]; then \
 	    case '$(libdir)' in /usr/*) ldconfig 2>/dev/null || true ;; esac; fi
 
+# Directories of our own go, too, if nothing else is in them.
 uninstall:
 	rm -f '$(DESTDIR)$(includedir)/untorn.h' '$(DESTDIR)$(libdir)/libuntorn.a' \
 	    '$(DESTDIR)$(libdir)/$(notdir $(shared))' '$(DESTDIR)$(libdir)/$(soname)' \
 	    '$(DESTDIR)$(libdir)/libuntorn.so' '$(DESTDIR)$(libdir)/pkgconfig/untorn.pc' \
-	    '$(DESTDIR)$(bindir)/untorn' '$(DESTDIR)$(bindir)/shmstat'
+	    '$(DESTDIR)$(bindir)/untorn' '$(DESTDIR)$(bindir)/shmstat' \
+	    '$(DESTDIR)$(bashcompletiondir)/untorn' '$(DESTDIR)$(bashcompletiondir)/shmstat'
+	@for page in $(notdir $(man_pages)) $(addsuffix .3,$(calls)); do \
+	    rm -f '$(DESTDIR)$(mandir)'/man$${page##*.}/$$page; done
+	@for document in $(notdir $(documents)); do rm -f '$(DESTDIR)$(docdir)'/$$document; done
+	@rmdir '$(DESTDIR)$(docdir)' 2>/dev/null || true
+
+# The same bytes for the same commit, whoever makes it: git archive takes names, modes and times
+# from the commit, and gzip -n leaves out its own.
+dist_name := untorn-$(version)
+dist:
+	@git rev-parse --verify -q HEAD >/dev/null 2>&1 && [ -z "$$(git rev-parse --show-prefix)" ] || { \
+	    echo 'make dist needs the git repository; this tree has none of its own.' >&2; exit 1; }
+	@[ -z "$$(git status --porcelain)" ] || echo 'Note: changes that are not committed are not in it.' >&2
+	@mkdir -p $(B)
+	git archive --format=tar --prefix=$(dist_name)/ HEAD | gzip -9n >$(B)/$(dist_name).tar.gz
 
 clean:
 	$(Q)rm -rf $(B)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Room for `count` bytes more and the NUL. */
 static bool make_room(struct ut_text *text, size_t count) {
@@ -99,6 +100,18 @@ void ut_cli_text_json_string(struct ut_text *text, const char *bytes, size_t cou
         }
     }
     ut_cli_text_add(text, "\"");
+}
+
+void ut_cli_text_time(struct ut_text *text, int64_t time) {
+    char clock[64];
+    struct tm parts;
+    // Rounded down, for times before 1970 as well.
+    int64_t fraction = time % 1000000000;
+    time_t seconds = (time_t)(time / 1000000000 - (fraction < 0));
+    fraction += fraction < 0 ? 1000000000 : 0;
+    if (!gmtime_r(&seconds, &parts) || !strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%S", &parts))
+        snprintf(clock, sizeof clock, "?");
+    ut_cli_text_format(text, "%s.%03dZ", clock, (int)(fraction / 1000000));
 }
 
 void ut_cli_text_json_list(struct ut_text *text, char *const *strings, size_t count) {

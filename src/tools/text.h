@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct ut_text {
     char *bytes; /* NUL-terminated once anything was added */
@@ -23,6 +24,9 @@ void ut_cli_text_format(struct ut_text *text, const char *format, ...)
 
 /* A JSON string.  Bytes that are not UTF-8 become the code points of the same numbers. */
 void ut_cli_text_json_string(struct ut_text *text, const char *bytes, size_t count);
+
+/* 2024-01-31T23:59:59.999Z, from ns since 1970. */
+void ut_cli_text_time(struct ut_text *text, int64_t time);
 
 /* ["one","two"] */
 void ut_cli_text_json_list(struct ut_text *text, char *const *strings, size_t count);

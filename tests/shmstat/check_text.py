@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""shmstat's tables: every mode, in a pipe, with a store, readers, wildcards and dumps."""
+
+import json
+import os
+import re
+import subprocess
+import unicodedata
+
+from looking import Actor, SHM, SHMSTAT, UNTORN, WORK, check, finish, golden, look, normal
+
+
+def width(line):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def test_no_segment():
+    text, _ = look()
+    golden("none.txt", normal(text))
+    text, messages = look("absent", status=1)
+    check(text == "" and "does not exist" in messages, f"absent: {text!r} {messages!r}")
+    text, messages = look("abs*", status=1)
+    check("no segment's name matches" in messages, messages)
+
+
+def test_alive():
+    writer = Actor("writer", "one")
+    writer.tell("ccc")
+    reader = Actor("reader", "one", "log")
+    writer.tell("c")
+    reader.tell("r")
+    golden("overview.txt", normal(look()[0]))
+    text = look("one")[0]
+    golden("segment.txt", normal(text))
+    # Numbers end, and columns begin, at the same place in every row.
+    for table in text.split("\n\n")[1:2]:
+        check(len({width(line) for line in table.splitlines()}) == 1, f"ragged: {table}")
+    golden("array-1d.txt", normal(look("one/log")[0]))
+    golden("array-2d.txt", normal(look("one/grid", "--chunks")[0]))
+    golden("array-empty.txt", normal(look("one/dir/empty", "--chunks")[0]))
+    golden("wildcard.txt", normal(look("on?/*g*")[0]))
+    _, messages = look("one/nothing", status=1)
+    check("one/nothing: there is no such array" in messages, messages)
+    _, messages = look("one/no*", status=1)
+    check("no array matches" in messages, messages)
+    text = look("one/*", "--no-header", "--sort", "memory")[0]
+    rows = [line.split()[0] for line in text.splitlines() if line][1:]
+    check(rows[0] == "grid" and len(rows) == 3 and "ARRAY" not in text, f"--sort memory: {text}")
+    text = look("one/*", "--sort=array")[0]
+    rows = [line.split()[0] for line in text.splitlines() if line][3:]
+    check(rows == ["dir/empty", "grid", "log"], f"--sort array: {text}")
+    _, messages = look("one", "--sort", "nonsense", status=2)
+    check("GENERATION" in messages, messages)
+    looks = look("one", "0.05", "3")[0]
+    check(len(re.findall(r"(?m)^SEGMENT", looks)) == 3 and looks.count("\nARRAY") == 3,
+          f"three looks: {looks}")
+    reader.quit()
+    writer.quit()
+    golden("closed.txt", normal(look("one")[0]))
+
+
+def test_rates():
+    writer = Actor("writer", "rates")
+    process = subprocess.Popen([SHMSTAT, "rates", "0.2", "2", "--json"], stdout=subprocess.PIPE)
+    first = process.stdout.readline()
+    writer.tell("c" * 20)
+    second = json.loads(process.stdout.readline())["segments"][0]
+    process.wait()
+    check(b'"segments"' in first, "a first look")
+    # Of the interval, whatever its length: 20 commits of one segment, and of one array.
+    log = [a for a in second["arrays"] if a["name"] == "log"][0]
+    grid = [a for a in second["arrays"] if a["name"] == "grid"][0]
+    check(second["commits_per_second"] > 0 and grid["commits_per_second"] == 0 and
+          log["commits_per_second"] == second["commits_per_second"], f"rates: {second}")
+    check(abs(log["bytes_per_second"] / log["commits_per_second"] - 10) < 1e-9,
+          "five elements of two bytes")
+    writer.quit()
+
+
+def test_store():
+    store = os.path.join(WORK, "store")
+    writer = Actor("writer", "stored", store)
+    writer.tell("ccccf")
+    text = look("stored")[0]
+    golden("flushed.txt", normal(text))
+    writer.tell("c")  # 25 rows: chunk 2 is new, and nothing else is dirty
+    golden("dirty.txt", normal(look("stored/log", "--chunks")[0]))
+    writer.tell("f")
+    golden("clean.txt", normal(look("stored/log", "--chunks")[0]))
+    writer.tell("c")  # 30 rows: chunk 2 grew in place and has its old version
+    golden("grown.txt", normal(look("stored/log", "--chunks")[0]))
+    writer.tell("c" * 30)  # nobody has the descriptor of the flush any more
+    golden("grown-much.txt", normal(look("stored/log", "--chunks")[0]))
+    writer.quit()
+    # Made again from the store, all is there and nowhere else.
+    subprocess.run([UNTORN, "rm", "stored"], check=True)
+    subprocess.run([UNTORN, "load", store, "stored", "--size", "16M"], check=True,
+                   stdout=subprocess.DEVNULL)
+    golden("evicted.txt", normal(look("stored")[0]))
+    golden("evicted-array.txt", normal(look("stored/grid", "--chunks")[0]))
+
+
+def test_dump():
+    writer = Actor("writer", "dumped")
+    writer.tell("c")
+    path = os.path.join(WORK, "dumped.bin")
+    subprocess.run([UNTORN, "dump", "dumped", path], check=True)
+    writer.quit()
+    subprocess.run([UNTORN, "rm", "dumped"], check=True)
+    golden("dump.txt", normal(look(path)[0]))
+    golden("dump-array.txt", normal(look(f"{path}/grid", "--chunks")[0]))
+    text, _ = look("./dumped.bin/dir/empty", cwd=WORK)
+    check("dir/empty" in text, f"a dump's array below a relative path: {text}")
+    _, messages = look("./nothing.bin", status=1)
+    check("cannot open" in messages, messages)
+
+
+def test_usage():
+    for arguments in (["--nonsense"], ["--sort"], ["--json", "--prometheus"], ["x", "0"],
+                      ["x", "1", "0"], ["--prometheus", "1"]):
+        text, messages = look(*arguments, status=2)
+        check(text == "" and len(messages.splitlines()) == 1, f"{arguments}: {messages}")
+    check(look("--help")[0].startswith("usage: shmstat "), "--help")
+    check(re.fullmatch(r"shmstat \d+\.\d+\.\d+\n", look("--version")[0]), "--version")
+
+
+def test_nothing_changed():
+    """Looking changes no file, nor its time of change."""
+    writer = Actor("writer", "still")
+    writer.tell("c")
+    before = {}
+    for arguments in (), ("still",), ("still/grid", "--chunks"), ("still", "--json"):
+        for name in os.listdir(SHM):
+            path = os.path.join(SHM, name)
+            with open(path, "rb") as file:
+                state = (os.stat(path).st_mtime_ns, os.stat(path).st_ino, file.read())
+            check(before.setdefault(name, state) == state, f"{name} changed before {arguments}")
+        look(*arguments)
+    writer.quit()
+
+
+test_no_segment()
+test_alive()
+subprocess.run([UNTORN, "rm", "one"], check=True)
+test_rates()
+test_store()
+test_dump()
+test_usage()
+test_nothing_changed()
+finish()

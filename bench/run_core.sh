@@ -17,42 +17,11 @@ export BENCH_TSV="$out/core.tsv"
 mkdir -p "$out"
 : >"$BENCH_TSV"
 
-machine() {
-    awk -F': *' '/^model name/ { print $2; exit }' /proc/cpuinfo
-}
+. "$(dirname "$0")/support/tables.sh"
 
-compiler() {
-    # As the object files themselves say it.
-    readelf -p .comment "$out/bench_read" 2>/dev/null |
-        sed -n 's/^ *\[ *[0-9a-f]*\] *//p' | head -n 1
-}
-
-governor() {
-    cat /sys/devices/system/cpu/cpu0/cpufreq/scaling_governor 2>/dev/null || echo "not shown"
-}
-
-head_lines() {
-    echo "Machine|$(machine), $(nproc) processors$(grep -qw hypervisor /proc/cpuinfo && echo ', virtual')"
-    echo "Memory|$(awk '/^MemTotal/ { printf "%.1f GiB", $2 / 1048576 }' /proc/meminfo)"
-    echo "Kernel|$(uname -sr)"
-    echo "Compiler|$(compiler)"
-    echo "C library|$(ldd --version 2>/dev/null | sed -n 1p)"
-    echo "Clock|$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
-    echo "Frequency governor|$(governor)"
-    echo "Huge pages in /dev/shm|$(cat /sys/kernel/mm/transparent_hugepage/shmem_enabled)"
-    echo "Load before|$(cut -d' ' -f1-3 /proc/loadavg)"
-    echo "Date|$(date -u +%Y-%m-%d)"
-}
-
-head_lines >"$out/core.head"
+head_lines "$out/bench_read" >"$out/core.head"
 tr '|' '\t' <"$out/core.head" | expand -t 26 | tee "$text"
-failed=
-for name in $all; do
-    # tee hides the status, so it goes through a file.
-    { "$out/bench_$name"; echo $? >"$out/core.status"; } | tee -a "$text"
-    [ "$(cat "$out/core.status")" = 0 ] || failed="$failed $name"
-done
-rm -f "$out/core.status"
+run_all "$text" $all
 
 {
     cat <<'MARKDOWN'
@@ -63,23 +32,7 @@ spread; ratios are medians of interleaved pairs with a 95 % interval. The reader
 1, each in a process of its own where both take part. What was read is checked word by word outside the time.
 
 MARKDOWN
-    echo '| | |'
-    echo '|---|---|'
-    sed 's/|/ | /; s/^/| /; s/$/ |/' "$out/core.head"
-    awk -F'\t' '
-        function cell(text) { gsub(/  +/, " ", text); gsub(/\|/, "\\|", text); return text }
-        $1 == "S" { printf "\n## %s\n\n", $2; table = 0 }
-        $1 == "N" { printf "%s.\n\n", $2 }
-        $1 == "R" {
-            if (!table++) {
-                print "| case | median | spread | ratio [95 %] | goal | result |"
-                print "|---|---:|---:|---|---|---|"
-            }
-            printf "|"
-            for (i = 2; i <= 7; i++)
-                printf " %s |", cell($i)
-            print ""
-        }' "$BENCH_TSV"
+    markdown "$out/core.head" "$BENCH_TSV"
 } >"$out/performance.md"
 echo
 echo "Tables: $text, $out/performance.md"

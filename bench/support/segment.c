@@ -5,10 +5,12 @@
  */
 #include "segment.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_SEGMENTS 64
@@ -16,7 +18,7 @@
 
 static char names[MAX_SEGMENTS][80];
 static char files[MAX_SEGMENTS][4][128];
-static char others[MAX_OTHERS][128];
+static char others[MAX_OTHERS][256];
 static volatile sig_atomic_t count, other_count;
 
 static void unlink_files(int i) {
@@ -24,12 +26,23 @@ static void unlink_files(int i) {
         unlink(files[i][f]);
 }
 
+/* By another program, since a tree may be removed from a signal handler. */
+static void remove_tree(const char *path) {
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    if (pid > 0)
+        waitpid(pid, NULL, 0);
+}
+
 static void at_exit(void) {
     for (int i = 0; i < count; i++)
         unlink_files(i);
     for (int i = 0; i < other_count; i++)
-        if (unlink(others[i]) != 0)
-            rmdir(others[i]);
+        if (unlink(others[i]) != 0 && rmdir(others[i]) != 0 && errno == ENOTEMPTY)
+            remove_tree(others[i]);
 }
 
 static void on_signal(int signal_number) {
@@ -48,8 +61,8 @@ static void catch_the_end(void) {
 
 void bench_remove_at_end(const char *path) {
     catch_the_end();
-    if (other_count == MAX_OTHERS)
-        bench_die("too many files");
+    if (other_count == MAX_OTHERS || strlen(path) >= sizeof(others[0]))
+        bench_die("%s: too many files, or too long a name", path);
     snprintf(others[other_count], sizeof(others[0]), "%s", path);
     other_count = other_count + 1;
 }

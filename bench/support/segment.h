@@ -20,7 +20,7 @@
 /* A name no other run uses; the segment of this name is removed at exit. */
 const char *bench_segment_name(const char *what);
 
-/* A file or an empty directory of one's own, to be removed as well, in this order. */
+/* A file or a directory (and what is in it) of one's own, to be removed as well, in this order. */
 void bench_remove_at_end(const char *path);
 
 /* In a child: leave the removal to the parent. */

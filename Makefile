@@ -201,7 +201,7 @@ find_python = $(or $(shell for p in python3 /usr/bin/python3; do \
 
 # package=what shows that it is there: a header, a command or a Python module
 deps_build := liblz4-dev=lz4.h libxxhash-dev=xxhash.h
-deps_check := $(deps_build) libcmocka-dev=cmocka.h pkg-config=cmd:pkg-config \
+deps_check := $(deps_build) libcmocka-dev=cmocka.h pkg-config=cmd:pkg-config jq=cmd:jq \
               python3-numpy=py:numpy
 deps_bench := $(deps_build) liblmdb-dev=lmdb.h
 

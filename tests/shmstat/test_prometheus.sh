@@ -1,7 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# shmstat: its output for Prometheus (see check_prometheus.py), which needs promtool from Debian's
-# package "prometheus".
+# shmstat: its output for Prometheus (see check_prometheus.py), parsed by promtool.
+#
+# Debian has promtool in the package "prometheus", which would also install and start a server.  So
+# the package is only unpacked, into the build directory.
+: "${TOP:?}" "${BUILD:?}"
+unpacked=$BUILD/promtool
+if ! command -v promtool >/dev/null && [ ! -x "$unpacked/usr/bin/promtool" ]; then
+    mkdir -p "$unpacked" && cd "$unpacked" && apt-get download prometheus >/dev/null 2>&1 &&
+        dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb
+    cd "$TOP" || exit 1
+fi
+PATH=$PATH:$unpacked/usr/bin
+export PATH
 command -v promtool >/dev/null || {
     echo 'skipped: promtool is missing (Debian: prometheus)'
     exit 77

@@ -248,17 +248,14 @@ static int run(const struct ut_arguments *arguments) {
     bool raw = ut_cli_source_is_raw(arguments);
     if (!raw && ut_cli_option(arguments, "row-shape"))
         return ut_cli_say_usage("append: --row-shape is for raw data, which need --dtype");
-    int exit_status = ut_cli_option_refuse_store(arguments);
-    if (exit_status)
-        return exit_status;
     struct ut_input input;
     ut_cli_interrupt_catch();
-    exit_status = ut_cli_input_open(arguments->operands[2], &input);
+    int exit_status = ut_cli_input_open(arguments->operands[2], &input);
     if (exit_status)
         return exit_status;
     struct target target = {.arguments = arguments, .input = &input};
     exit_status = raw ? append_raw(&target) : append_images(&target);
-    untorn_writer_close(target.writer);
+    exit_status = ut_cli_session_close(target.writer, exit_status);
     ut_cli_input_close(&input);
     return exit_status;
 }
@@ -269,6 +266,7 @@ static const struct ut_option options[] = {
     UT_ARRAY_OPTIONS,
     UT_PRINT_COMMIT_OPTION,
     UT_SEGMENT_OPTIONS,
+    UT_STORE_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 const struct ut_command ut_cli_command_append = {
@@ -279,7 +277,8 @@ const struct ut_command ut_cli_command_append = {
         "FILE holds one or more .npy images, or raw rows with --dtype; by default standard input.\n"
         "Segment and array are made if need be. Each .npy image is one commit. Raw rows are\n"
         "committed as they arrive: all whole rows that are there, without waiting for more. A\n"
-        "part of a row at the end is an error; the whole rows before it stay committed.\n",
+        "part of a row at the end is an error; the whole rows before it stay committed.\n"
+        "\n" UT_STORE_NOTES,
     .options = options,
     .least_operands = 2,
     .most_operands = 3,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * How commands that write commit (see command.h).
+ * What commands share: committing, and the end of what they print (see command.h).
  */
 #include "tools/command.h"
 #include "tools/say.h"
@@ -20,4 +20,10 @@ int ut_cli_command_commit(const struct ut_arguments *arguments, untorn_writer *w
     if (printf("%llu\n", (unsigned long long)commit) < 0 || fflush(stdout) != 0)
         return ut_cli_say_failed("standard output: %s (the data were committed)", strerror(errno));
     return 0;
+}
+
+int ut_cli_command_finish_printing(void) {
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return ut_cli_say_failed("standard output: %s", strerror(errno));
+    return UT_EXIT_OK;
 }

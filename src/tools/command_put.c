@@ -67,7 +67,7 @@ static int put_whole(const struct ut_arguments *arguments, struct ut_input *inpu
         memcpy(box.count, npy->shape, sizeof box.count);
         exit_status = fill_box(arguments, input, npy, &box, writer, array);
     }
-    untorn_writer_close(writer);
+    exit_status = ut_cli_session_close(writer, exit_status);
 free_plan:
     ut_cli_array_plan_free(&plan);
     return exit_status;
@@ -134,7 +134,7 @@ static int put_region(const struct ut_arguments *arguments, struct ut_input *inp
     }
     if (exit_status == 0)
         exit_status = fill_box(arguments, input, npy, &box, writer, array);
-    untorn_writer_close(writer);
+    exit_status = ut_cli_session_close(writer, exit_status);
     return exit_status;
 }
 
@@ -143,10 +143,8 @@ static int run(const struct ut_arguments *arguments) {
     if (raw != (ut_cli_option(arguments, "shape") != NULL))
         return ut_cli_say_usage("put: raw data need both --dtype and --shape");
     // Wrong usage is told before anything is waited for.
-    int exit_status = ut_cli_option_refuse_store(arguments);
     struct ut_region region;
-    if (exit_status == 0)
-        exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
+    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
     if (exit_status)
         return exit_status;
     struct ut_input input;
@@ -174,6 +172,7 @@ static const struct ut_option options[] = {
     UT_ARRAY_OPTIONS,
     UT_PRINT_COMMIT_OPTION,
     UT_SEGMENT_OPTIONS,
+    UT_STORE_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 const struct ut_command ut_cli_command_put = {
@@ -187,7 +186,8 @@ const struct ut_command ut_cli_command_put = {
              "nothing is committed.\n"
              "\n"
              "REGION has a part for each axis, such as 0:100,5:6 or -10: (the last ten) or 5 (one\n"
-             "index, an axis that the data do not have); later axes are whole.\n",
+             "index, an axis that the data do not have); later axes are whole.\n"
+             "\n" UT_STORE_NOTES,
     .options = options,
     .least_operands = 2,
     .most_operands = 3,

@@ -125,8 +125,6 @@ static int run(const struct ut_arguments *arguments) {
         return ut_cli_say_usage("--group: the name is too long");
     struct pace pace;
     int exit_status = parse_pace(arguments, &pace);
-    if (exit_status == 0)
-        exit_status = ut_cli_option_refuse_store(arguments);
     if (exit_status)
         return exit_status;
 
@@ -141,7 +139,7 @@ static int run(const struct ut_arguments *arguments) {
         exit_status = ut_cli_recording_open(segment, group, writer, &counters, &recording);
     if (exit_status == 0)
         exit_status = record(&recording, &pace);
-    untorn_writer_close(writer);
+    exit_status = ut_cli_session_close(writer, exit_status);
     ut_cli_kernel_counters_close(&counters);
     return exit_status;
 }
@@ -153,6 +151,7 @@ static const struct ut_option options[] = {
     {"group", 0, "NAME", "the group that holds the arrays (default kernel)"},
     {"proc", 0, "DIR", "where the kernel's files are (default /proc)"},
     UT_SEGMENT_OPTIONS,
+    UT_STORE_OPTIONS,
     {NULL, 0, NULL, NULL}};
 
 const struct ut_command ut_cli_command_record = {
@@ -175,7 +174,8 @@ const struct ut_command ut_cli_command_record = {
         "each. A processor or device that disappears keeps its last values.\n"
         "\n"
         "Ends when interrupted, with status 0. When the segment is full it ends with status 1;\n"
-        "all rows recorded so far stay.\n",
+        "all rows recorded so far stay.\n"
+        "\n" UT_STORE_NOTES,
     .options = options,
     .least_operands = 1,
     .most_operands = 1,

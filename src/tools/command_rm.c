@@ -3,11 +3,14 @@
  * untorn rm: remove a segment, or delete one array of it in a commit of its own.
  */
 #include "tools/command.h"
+#include "tools/notice.h"
 #include "tools/say.h"
+#include "tools/session.h"
 
 static int remove_array(const struct ut_arguments *arguments) {
     untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
     options.flags = UNTORN_ADOPT_ONLY;
+    options.notify = ut_cli_notice;
     untorn_writer *writer;
     untorn_status status = untorn_writer_open(arguments->operands[0], &options, &writer);
     if (status != UNTORN_OK)
@@ -15,8 +18,7 @@ static int remove_array(const struct ut_arguments *arguments) {
     status = untorn_delete(writer, arguments->operands[1]);
     int exit_status =
         status == UNTORN_OK ? ut_cli_command_commit(arguments, writer) : ut_cli_say_status(status);
-    untorn_writer_close(writer);
-    return exit_status;
+    return ut_cli_session_close(writer, exit_status);
 }
 
 static int run(const struct ut_arguments *arguments) {

@@ -147,11 +147,3 @@ int ut_cli_option_shape(const struct ut_arguments *arguments, const char *name, 
                                 name, text, UNTORN_MAX_RANK);
     return 0;
 }
-
-int ut_cli_option_refuse_store(const struct ut_arguments *arguments) {
-    static const char *const names[] = {"store", "flush-interval"};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        if (ut_cli_option(arguments, names[i]))
-            return ut_cli_say_usage("--%s is not supported by this build", names[i]);
-    return 0;
-}

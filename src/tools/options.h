@@ -61,7 +61,4 @@ int ut_cli_option_positive(const struct ut_arguments *arguments, const char *nam
 int ut_cli_option_shape(const struct ut_arguments *arguments, const char *name, unsigned *rank,
                         uint64_t *shape);
 
-/* Options that belong to the store are refused until there is one. */
-int ut_cli_option_refuse_store(const struct ut_arguments *arguments);
-
 #endif

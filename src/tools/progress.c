@@ -6,6 +6,7 @@
 #include "tools/progress.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <time.h>
@@ -13,7 +14,8 @@
 
 #define INTERVAL_NS 250000000
 
-static bool shown;
+// Atomic, for warnings come from the thread that flushes and take the line away.
+static _Atomic bool shown;
 static int64_t last_shown;
 
 static int64_t monotonic_now(void) {
@@ -45,9 +47,8 @@ void ut_cli_progress_show(const char *format, ...) {
 }
 
 void ut_cli_progress_clear(void) {
-    if (!shown)
+    if (!atomic_exchange(&shown, false))
         return;
     fputs("\r\033[K", stderr);
     fflush(stderr);
-    shown = false;
 }

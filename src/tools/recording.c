@@ -378,7 +378,7 @@ int ut_cli_recording_append(struct ut_recording *recording, int64_t now) {
     if (status == UNTORN_E_NO_SPACE)
         exit_status = ut_cli_say_failed(
             "segment \"%s\" is full after %llu rows (%s); a segment made "
-            "with a larger --size holds more",
+            "with a larger --size holds more, one with a --store goes on",
             recording->segment, (unsigned long long)recording->rows, untorn_message());
     else
         exit_status = ut_cli_say_status(status);

@@ -9,7 +9,6 @@
 #include "tools/text.h"
 
 #include <string.h>
-#include <time.h>
 
 /* What a text may hold before it is written out; a report may be larger than memory is free. */
 #define PIECE_BYTES (1u << 16)
@@ -108,14 +107,11 @@ static int write_json(const struct ut_element_type *type, unsigned rank,
 }
 
 static void add_header_line(unsigned rank, const struct ut_reading *reading, struct ut_text *text) {
-    char clock[40];
-    time_t seconds = (time_t)(reading->time / 1000000000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    strftime(clock, sizeof clock, "%Y-%m-%dT%H:%M:%S", &parts);
-    ut_cli_text_format(text, "# generation %llu commit %llu time %s.%03dZ shape ",
-                       (unsigned long long)reading->generation, (unsigned long long)reading->commit,
-                       clock, (int)(reading->time / 1000000 % 1000));
+    ut_cli_text_format(text, "# generation %llu commit %llu time ",
+                       (unsigned long long)reading->generation,
+                       (unsigned long long)reading->commit);
+    ut_cli_text_time(text, reading->time);
+    ut_cli_text_add(text, " shape ");
     add_numbers(text, rank, reading->shape);
     ut_cli_text_add(text, rank ? " start " : "() start ");
     add_numbers(text, rank, reading->box.start);

@@ -4,6 +4,7 @@
  */
 #include "tools/session.h"
 
+#include "tools/notice.h"
 #include "tools/say.h"
 
 #include <stdio.h>
@@ -12,13 +13,77 @@
 
 #define GROWING_CHUNK_BYTES (1u << 20)
 
+static int parse_interval(const struct ut_arguments *arguments, int64_t *interval) {
+    const char *text = ut_cli_option(arguments, "flush-interval");
+    if (text && strcmp(text, "on-demand") == 0) {
+        *interval = UNTORN_ON_DEMAND;
+        return 0;
+    }
+    int exit_status = ut_cli_option_duration(arguments, "flush-interval", interval);
+    if (exit_status == 0 && text && *interval == 0)
+        return ut_cli_say_usage("--flush-interval: the time must be above 0, or \"on-demand\"");
+    return exit_status;
+}
+
+int ut_cli_session_flush_options(const struct ut_arguments *arguments,
+                                 untorn_writer_options *options) {
+    uint64_t format = 0, keep = 0, threads = 0;
+    int exit_status = parse_interval(arguments, &options->flush_interval);
+    if (exit_status == 0)
+        exit_status = ut_cli_option_count(arguments, "format", 2, 3, &format);
+    if (exit_status == 0)
+        exit_status = ut_cli_option_count(arguments, "keep", 1, 1000000, &keep);
+    if (exit_status == 0)
+        exit_status = ut_cli_option_duration(arguments, "keep-time", &options->keep_time);
+    if (exit_status == 0)
+        exit_status = ut_cli_option_count(arguments, "flush-threads", 1, 256, &threads);
+    options->store_format = (unsigned)format;
+    options->keep_snapshots = (unsigned)keep;
+    options->flush_threads = (unsigned)threads;
+    // To the library 0 is "not said"; a nanosecond is as good as none.
+    if (ut_cli_option(arguments, "keep-time") && options->keep_time == 0)
+        options->keep_time = 1;
+    return exit_status;
+}
+
+/* The options of a store mean nothing without one. */
+static int check_has_store(const struct ut_arguments *arguments, const char *segment) {
+    static const char *const names[] = {"flush-interval", "format", "keep", "keep-time",
+                                        "flush-threads"};
+    unsigned i = 0;
+    while (i < sizeof names / sizeof *names && !ut_cli_option(arguments, names[i]))
+        i++;
+    if (i == sizeof names / sizeof *names)
+        return 0;
+    untorn_reader *reader;
+    untorn_flush_state state = {.store = ""};
+    if (untorn_reader_open(segment, NULL, &reader) == UNTORN_OK) {
+        untorn_status status = untorn_reader_flush_state(reader, &state);
+        untorn_reader_close(reader);
+        if (status != UNTORN_OK || state.store[0])
+            return 0;
+    }
+    return ut_cli_say_usage("--%s needs --store: segment \"%s\" has no store", names[i], segment);
+}
+
 int ut_cli_session_open(const struct ut_arguments *arguments, const char *segment, unsigned flags,
                         untorn_writer **writer) {
+    return ut_cli_session_open_store(arguments, segment, NULL, flags, writer);
+}
+
+int ut_cli_session_open_store(const struct ut_arguments *arguments, const char *segment,
+                              const char *store, unsigned flags, untorn_writer **writer) {
     untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
     options.flags = flags;
+    options.store = store ? store : ut_cli_option(arguments, "store");
+    options.notify = ut_cli_notice;
     uint64_t versions = 0;
     int64_t lease = 0;
-    int exit_status = ut_cli_option_refuse_store(arguments);
+    int exit_status = ut_cli_session_flush_options(arguments, &options);
+    if (exit_status == 0 && options.store && !*options.store)
+        exit_status = ut_cli_say_usage("--store: the directory's name is empty");
+    if (exit_status == 0 && !options.store)
+        exit_status = check_has_store(arguments, segment);
     if (exit_status == 0)
         exit_status = ut_cli_option_size(arguments, "size", &options.size);
     if (exit_status == 0)
@@ -47,6 +112,19 @@ int ut_cli_session_open(const struct ut_arguments *arguments, const char *segmen
             ut_cli_say("segment \"%s\" exists and keeps its own settings: --%s is ignored", segment,
                        names[i]);
     return 0;
+}
+
+int ut_cli_session_close(untorn_writer *writer, int exit_status) {
+    if (!writer)
+        return exit_status;
+    // Closing flushes, but cannot tell how that went.
+    untorn_status status = untorn_flush(writer, NULL);
+    if (status != UNTORN_OK && status != UNTORN_E_STATE) {
+        ut_cli_say("what was committed is in memory, but flushing it failed: %s", untorn_message());
+        exit_status = exit_status ? exit_status : UT_EXIT_FAILED;
+    }
+    untorn_writer_close(writer);
+    return exit_status;
 }
 
 const char *ut_cli_shape_text(unsigned rank, const uint64_t *shape, char *text, size_t size) {

@@ -9,18 +9,16 @@
 #include "tools/say.h"
 #include "untorn.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct ut_command *const commands[] = {
     &ut_cli_command_create, &ut_cli_command_put,    &ut_cli_command_append, &ut_cli_command_get,
-    &ut_cli_command_follow, &ut_cli_command_record, &ut_cli_command_dump,   &ut_cli_command_rm};
+    &ut_cli_command_follow, &ut_cli_command_record, &ut_cli_command_flush,  &ut_cli_command_load,
+    &ut_cli_command_verify, &ut_cli_command_log,    &ut_cli_command_dump,   &ut_cli_command_rm};
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
-
-static const char *const commands_to_come[] = {"flush", "load", "verify", "log"};
 
 static void print_help(void) {
     printf("usage: untorn COMMAND [operands and options]\n"
@@ -52,13 +50,6 @@ static void print_command_help(const struct ut_command *command) {
     printf("\n%s", command->notes);
 }
 
-/* What was printed counts only once it is written. */
-static int finish_printing(void) {
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return ut_cli_say_failed("standard output: %s", strerror(errno));
-    return UT_EXIT_OK;
-}
-
 static int run_command(const struct ut_command *command, int argc, char **argv) {
     struct ut_arguments arguments;
     bool help;
@@ -67,7 +58,7 @@ static int run_command(const struct ut_command *command, int argc, char **argv) 
         return exit_status;
     if (help) {
         print_command_help(command);
-        return finish_printing();
+        return ut_cli_command_finish_printing();
     }
     return command->run(&arguments);
 }
@@ -80,17 +71,14 @@ int main(int argc, char **argv) {
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help();
-        return finish_printing();
+        return ut_cli_command_finish_printing();
     }
     if (strcmp(name, "--version") == 0) {
         printf("untorn %s\n", untorn_version());
-        return finish_printing();
+        return ut_cli_command_finish_printing();
     }
     for (unsigned i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i]->name) == 0)
             return run_command(commands[i], argc - 2, argv + 2);
-    for (unsigned i = 0; i < sizeof commands_to_come / sizeof *commands_to_come; i++)
-        if (strcmp(name, commands_to_come[i]) == 0)
-            return ut_cli_say_usage("the command %s is not supported by this build", name);
     return ut_cli_say_usage("there is no command \"%s\" (try untorn --help)", name);
 }

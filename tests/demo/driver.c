@@ -2,15 +2,18 @@
 /*
  * The demo's script of events.
  *
- *     driver SEGMENT DIRECTORY BUILD
+ *     driver SEGMENT DIRECTORY BUILD STORE
  *
  * A recorder samples this machine's kernel counters a thousand times a second
  * into a group of arrays; three consumers read the whole group as fast as they
  * can, two by group reads and one by snapshots, and judge every read.  Halfway
  * the recorder is killed with SIGKILL and another adopts the segment, with the
- * consumers attached.  Then the same judge looks at a plain copy without any
- * protocol.  Exit status 0 if no read was torn, no row lost, and the judge did
- * catch the plain copy.
+ * consumers attached.  All the while it is flushed to a store.  At the end all of
+ * them are killed with SIGKILL and the segment's files are removed, as a power cut
+ * would do it; the segment is made again from the store, and the judge looks at
+ * every row of it.  Then the same judge looks at a plain copy without any
+ * protocol.  Exit status 0 if no read was torn, no row lost, no flushed row lost
+ * over the restart, and the judge did catch the plain copy.
  */
 #include "stats.h"
 
@@ -25,7 +28,7 @@
 #define GROUP "kernel"
 
 struct demo {
-    const char *segment, *directory, *build;
+    const char *segment, *directory, *build, *store;
     double seconds; /* of each recorder */
     char stats_path[512], plain_path[512];
     struct demo_stats *stats, *plain;
@@ -35,8 +38,12 @@ struct demo {
     /* what happened */
     uint64_t commits, rows_at_kill, rows_at_end, reads_without_writer;
     uint64_t lost_at_end; /* rows that a consumer had seen before the kill and that are gone */
-    double adoption_ms, wait_ms;
-    int replaced;
+    double adoption_ms;
+    untorn_flush_state flushed; /* what the last flush before the end reported */
+    uint64_t rows_flushed;      /* at least so many rows it had */
+    uint64_t rows_restarted;
+    enum row_verdict restarted;
+    double restart_ms;
 };
 
 static _Noreturn void fail(struct demo *demo, const char *format, ...) {
@@ -96,6 +103,8 @@ static void start_recorder(struct demo *demo) {
                          (char *)(uintptr_t)demo->segment,
                          (char *)(uintptr_t) "--rate",
                          (char *)(uintptr_t) "1000",
+                         (char *)(uintptr_t) "--store",
+                         (char *)(uintptr_t)demo->store,
                          NULL};
     demo->recorder = start(demo, "recorder", arguments);
 }
@@ -238,23 +247,101 @@ static void adopt(struct demo *demo) {
         demo->adoption_ms);
 }
 
-static void stop_all(struct demo *demo) {
-    int status;
+/*
+ * What the last flush reported, as rows: a commit makes at most one row, so of the rows that are
+ * there now at most one for each commit since then is not in it.
+ */
+static void note_flushed(struct demo *demo) {
+    untorn_array *check;
+    untorn_result now;
+    if (untorn_reader_flush_state(demo->reader, &demo->flushed) != UNTORN_OK)
+        fail(demo, "the state of flushing: %s", untorn_message());
+    if (demo->flushed.failures || !demo->flushed.flushed_commit)
+        fail(demo, "flushing failed: %s", demo->flushed.error);
+    if (untorn_array_open(demo->reader, GROUP "/check", &check) != UNTORN_OK ||
+        untorn_peek(check, &now) != UNTORN_OK)
+        fail(demo, "the last row: %s", untorn_message());
+    untorn_array_close(check);
+    uint64_t since =
+        now.commit > demo->flushed.flushed_commit ? now.commit - demo->flushed.flushed_commit : 0;
+    demo->rows_flushed = now.shape[0] > since ? now.shape[0] - since : 0;
+}
+
+static void kill_all(struct demo *demo) {
     full_check(demo);
+    check_alive(demo);
     demo->commits = untorn_reader_commit(demo->reader) - 1; /* but for the segment's creation */
     demo->rows_at_end = most_rows(demo);
-    atomic_store(&demo->stats->stop, 1);
-    for (int c = 0; c < DEMO_READERS; c++) {
-        if (waitpid(demo->consumer[c], &status, 0) > 0 && status != 0)
-            fail(demo, "consumer %d ended with status 0x%x", c, (unsigned)status);
-        demo->consumer[c] = 0;
-    }
-    kill(demo->recorder, SIGINT);
-    waitpid(demo->recorder, &status, 0);
-    demo->recorder = 0;
-    if (status != 0)
-        fail(demo, "the recorder did not end well (status 0x%x)", (unsigned)status);
+    note_flushed(demo);
+    kill(demo->recorder, SIGKILL);
+    for (int c = 0; c < DEMO_READERS; c++)
+        kill(demo->consumer[c], SIGKILL);
+    waitpid(demo->recorder, NULL, 0);
+    for (int c = 0; c < DEMO_READERS; c++)
+        waitpid(demo->consumer[c], NULL, 0);
     untorn_reader_close(demo->reader);
+    if (untorn_segment_remove(demo->segment) != UNTORN_OK)
+        fail(demo, "removing the segment: %s", untorn_message());
+    say("killed recorder and readers with SIGKILL after row %llu, and removed the segment",
+        (unsigned long long)demo->rows_at_end);
+}
+
+/* untorn COMMAND ONE [OTHER], which must succeed. */
+static void run_untorn(struct demo *demo, const char *command, const char *one, const char *other) {
+    char program[600];
+    int status = 0;
+    snprintf(program, sizeof(program), "%s/untorn", demo->build);
+    char *arguments[] = {program, (char *)(uintptr_t)command, (char *)(uintptr_t)one,
+                         (char *)(uintptr_t)other, NULL};
+    waitpid(start(demo, command, arguments), &status, 0);
+    if (status != 0)
+        fail(demo, "untorn %s ended with status 0x%x", command, (unsigned)status);
+}
+
+/* All rows of the group as of one commit, judged. */
+static void judge_restarted(struct demo *demo) {
+    untorn_request requests[ROW_ARRAYS];
+    struct rows rows = {.data = {NULL}};
+    int role[ROW_ARRAYS];
+    size_t count = 0;
+    memset(requests, 0, sizeof(requests));
+    if (untorn_reader_open(demo->segment, NULL, &demo->reader) != UNTORN_OK)
+        fail(demo, "the segment after its restart: %s", untorn_message());
+    for (int a = 0; a < ROW_ARRAYS; a++) {
+        char name[64];
+        snprintf(name, sizeof(name), GROUP "/%s", row_names[a]);
+        if (demo->row_bytes[a] == 0)
+            continue;
+        if (untorn_array_open(demo->reader, name, &requests[count].array) != UNTORN_OK)
+            fail(demo, "after the restart: %s", untorn_message());
+        requests[count].flags = UNTORN_GROW;
+        role[count++] = a;
+    }
+    if (untorn_read_group(demo->reader, requests, count, NULL) != UNTORN_OK)
+        fail(demo, "reading after the restart: %s", untorn_message());
+    for (size_t i = 0; i < count; i++) {
+        rows.data[role[i]] = requests[i].destination;
+        rows.row_bytes[role[i]] = demo->row_bytes[role[i]];
+        rows.length[role[i]] = requests[i].shape[0];
+    }
+    demo->rows_restarted = rows.length[ROW_CHECK];
+    demo->restarted = rows_same_length(&rows);
+    if (demo->restarted == ROWS_WHOLE)
+        demo->restarted = rows_verify(&rows, 0, demo->rows_restarted);
+    for (size_t i = 0; i < count; i++)
+        free(requests[i].destination);
+    untorn_reader_close(demo->reader);
+}
+
+static void restart(struct demo *demo) {
+    uint64_t start_ns = demo_now();
+    run_untorn(demo, "load", demo->store, demo->segment);
+    demo->restart_ms = (double)(demo_now() - start_ns) / 1e6;
+    judge_restarted(demo);
+    say("made the segment again from the store in %.0f ms: %llu rows, %s", demo->restart_ms,
+        (unsigned long long)demo->rows_restarted, row_verdict_text[demo->restarted]);
+    run_untorn(demo, "verify", demo->store, NULL);
+    say("verified every file of the store");
 }
 
 static void run_plain(struct demo *demo) {
@@ -328,11 +415,20 @@ static void print_torn(const struct demo *demo) {
     }
 }
 
+static void print_python(const struct demo *demo) {
+    printf("\nThe recording stays on disk. Any Zarr reader opens it; with zarr-python:\n\n"
+           "python3 -c \"import os, zarr; g = zarr.open(os.path.realpath('%s/latest'), mode='r');"
+           " print(g['" GROUP "/cpu'].shape, g['" GROUP "/time'][-1])\"\n",
+           demo->store);
+}
+
 static int report(struct demo *demo) {
     struct demo_stats *stats = demo->stats;
     uint64_t reads = TOTAL(stats, reads), torn = all_torn(stats), caught = all_torn(demo->plain);
     uint64_t lost = demo->lost_at_end + TOTAL(stats, lost);
     uint64_t back = TOTAL(stats, steps_back);
+    uint64_t lost_by_restart =
+        demo->rows_flushed > demo->rows_restarted ? demo->rows_flushed - demo->rows_restarted : 0;
     double attempts = reads ? (double)TOTAL(stats, attempts) / (double)reads : 0;
     uint64_t row = 0;
     for (int a = 0; a < ROW_ARRAYS; a++)
@@ -351,31 +447,40 @@ static int report(struct demo *demo) {
     line("reads in which all rows were hashed", number(TOTAL(stats, full_checks)), "all");
     line("reads while no writer lived", number(demo->reads_without_writer), "-");
     line("adoption, start to first commit", decimal("%.1f ms", demo->adoption_ms), "-");
+    line("flushes to the store", number(demo->flushed.flushes), "-");
+    line("rows in the store at the end", number(demo->rows_flushed), "-");
+    line("rows after the restart from it", number(demo->rows_restarted), "-");
     print_torn(demo);
     line("steps back", number(back), "-");
     line("lost rows", number(lost), "-");
+    line("flushed rows that the restart lost", number(lost_by_restart), "-");
     printf("\n");
-    if (torn == 0 && lost == 0 && back == 0 && reads > 0 && caught > 0) {
+    if (torn == 0 && lost == 0 && back == 0 && reads > 0 && caught > 0 && lost_by_restart == 0 &&
+        demo->rows_flushed > 0 && demo->restarted == ROWS_WHOLE) {
         printf("No torn read, no lost row; the same judge caught %llu torn reads in the plain "
                "copy.\n",
                (unsigned long long)caught);
+        print_python(demo);
         return 0;
     }
-    printf("FAILED: %s\n", !reads    ? "nothing was read"
-                           : !caught ? "the judge caught nothing in the plain copy"
-                                     : "torn, lost or stepped back");
+    printf("FAILED: %s\n", !reads                ? "nothing was read"
+                           : !caught             ? "the judge caught nothing in the plain copy"
+                           : !demo->rows_flushed ? "nothing was flushed"
+                           : demo->restarted     ? "the rows after the restart are not whole"
+                                                 : "torn, lost or stepped back");
     return 1;
 }
 
 int main(int argc, char **argv) {
     static struct demo demo;
-    if (argc != 4) {
-        fprintf(stderr, "usage: driver SEGMENT DIRECTORY BUILD\n");
+    if (argc != 5) {
+        fprintf(stderr, "usage: driver SEGMENT DIRECTORY BUILD STORE\n");
         return 2;
     }
     demo.segment = argv[1];
     demo.directory = argv[2];
     demo.build = argv[3];
+    demo.store = argv[4];
     demo.seconds = getenv("DEMO_SECONDS") ? atof(getenv("DEMO_SECONDS")) : 9;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_DFL); /* a shell's background job is started with it ignored */
@@ -384,7 +489,8 @@ int main(int argc, char **argv) {
     demo.stats = demo_stats_map(demo.stats_path);
     demo.plain = demo_stats_map(demo.plain_path);
 
-    say("recording this machine's kernel counters at 1000 Hz, one group, one commit per row");
+    say("recording this machine's kernel counters at 1000 Hz, one group, one commit per row,");
+    say("flushed to %s once a second", demo.store);
     start_recorder(&demo);
     attach(&demo);
     measure_rows(&demo);
@@ -394,7 +500,8 @@ int main(int argc, char **argv) {
     kill_recorder(&demo);
     adopt(&demo);
     run_for(&demo, demo.seconds);
-    stop_all(&demo);
+    kill_all(&demo);
+    restart(&demo);
     say("the same checks on plain shared memory, with a writer at full rate and no protocol");
     run_plain(&demo);
     return report(&demo);

@@ -1,15 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # The demo: real kernel counters recorded into a segment, read by three processes that check every
-# row, through a SIGKILL of the recorder.  driver.c says what happens; this script gives it a
-# segment and a directory of its own and removes both however it ends.
+# row, through a SIGKILL of the recorder and a restart from the store.  driver.c says what happens;
+# this script gives it a segment and a directory of its own and removes both however it ends.  The
+# store stays, until the next run.
 #
-# Environment: BUILD (the build directory), DEMO_SECONDS (for each of the two recorders, default 9).
+# Environment: BUILD (the build directory), DEMO_SECONDS (for each of the two recorders, default 9),
+# DEMO_STORE (where the store is to be; what is there must be none but an earlier run's).
 set -u
 
 : "${BUILD:?the build directory}"
 segment="demo-$$"
 directory=$(mktemp -d "${TMPDIR:-/tmp}/untorn-demo.XXXXXX") || exit 1
+store=${DEMO_STORE:-$BUILD/demo-store}
+store=${store#"$PWD/"}
 driver=
 
 clean_up() {
@@ -28,7 +32,11 @@ clean_up() {
 trap clean_up EXIT
 trap 'clean_up; exit 130' INT TERM HUP
 
-"$BUILD/demo/driver" "$segment" "$directory" "$BUILD" &
+# Only what looks like a store is removed.
+if [ -d "$store/snapshots" ] && [ -d "$store/arrays" ]; then
+    rm -rf "$store"
+fi
+"$BUILD/demo/driver" "$segment" "$directory" "$BUILD" "$store" &
 driver=$!
 wait "$driver"
 status=$?

@@ -4,6 +4,7 @@
 The segment's name is in the environment (SEGMENT), made unique by the shell script that starts the
 test, which also removes the segment should this program die."""
 
+import atexit
 import io
 import os
 import signal
@@ -34,9 +35,12 @@ def start(*arguments):
     """Start untorn with pipes.  Shells start background jobs with SIGINT ignored; undo that."""
     def heed_interrupts():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen([UNTORN, *map(str, arguments)], stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            preexec_fn=heed_interrupts)
+    started = subprocess.Popen([UNTORN, *map(str, arguments)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=heed_interrupts)
+    # A test that fails leaves nothing running, stopped processes included.
+    atexit.register(lambda: started.poll() is None and started.kill())
+    return started
 
 
 def fail(message):

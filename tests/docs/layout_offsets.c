@@ -106,8 +106,8 @@ static void objects(void) {
     FIELD(ut_descriptor, attributes_version);
     FIELD(ut_descriptor, slot_bytes);
     FIELD(ut_descriptor, cells);
+    FIELD(ut_descriptor, changed);
     FIELD(ut_descriptor, shape);
-    FIELD(ut_descriptor, reserved);
     end("ut_descriptor", sizeof(ut_descriptor));
     FIELD(ut_cell, ref);
     FIELD(ut_cell, version);
@@ -132,6 +132,8 @@ static void pins(void) {
     FIELD(ut_control, array_waiters);
     FIELD(ut_control, segment_waiters);
     FIELD(ut_control, reserved2);
+    FIELD(ut_control, flush_requests);
+    FIELD(ut_control, reserved4);
     FIELD(ut_control, reserved3);
     FIELD(ut_control, lines);
     end("ut_control", sizeof(ut_control));
@@ -146,6 +148,38 @@ static void pins(void) {
     end("ut_line", sizeof(ut_line));
 }
 
+static void store_block(void) {
+    FIELD(ut_store_block, path_bytes);
+    FIELD(ut_store_block, zarr_format);
+    FIELD(ut_store_block, interval);
+    FIELD(ut_store_block, flush_bytes);
+    FIELD(ut_store_block, threads);
+    FIELD(ut_store_block, keep_snapshots);
+    FIELD(ut_store_block, keep_time);
+    FIELD(ut_store_block, reserved0);
+    FIELD(ut_store_block, stamp);
+    FIELD(ut_store_block, flushed_commit);
+    FIELD(ut_store_block, flushed_time);
+    FIELD(ut_store_block, finished);
+    FIELD(ut_store_block, duration);
+    FIELD(ut_store_block, flushes);
+    FIELD(ut_store_block, failures);
+    FIELD(ut_store_block, failed);
+    FIELD(ut_store_block, status);
+    FIELD(ut_store_block, bytes_written);
+    FIELD(ut_store_block, chunks_written);
+    FIELD(ut_store_block, chunks_linked);
+    FIELD(ut_store_block, total_bytes);
+    FIELD(ut_store_block, reserved1);
+    FIELD(ut_store_block, ended);
+    FIELD(ut_store_block, begun);
+    FIELD(ut_store_block, reserved2);
+    FIELD(ut_store_block, error);
+    FIELD(ut_store_block, path);
+    FIELD(ut_store_block, reserved3);
+    end("ut_store_block", sizeof(ut_store_block));
+}
+
 #define CONSTANT(c) printf("constant %s %" PRIu64 "\n", #c, (uint64_t)(c))
 
 static void constants(void) {
@@ -153,6 +187,7 @@ static void constants(void) {
     CONSTANT(UT_PAGE);
     CONSTANT(UT_UNIT);
     CONSTANT(UT_LINES);
+    CONSTANT(UT_FLUSHER_LINE);
     CONSTANT(UT_DIRECTORY_SIZE);
     CONSTANT(UT_HEADERS_PER_PAGE);
     CONSTANT(UT_NODE_CELLS);
@@ -165,6 +200,7 @@ static void constants(void) {
     CONSTANT(UT_RECORD_INLINE);
     CONSTANT(UT_ACKS_OFFSET);
     CONSTANT(UT_DIRECTORY_OFFSET);
+    CONSTANT(UT_STORE_OFFSET);
     CONSTANT(UT_HEAP_OFFSET);
     CONSTANT(UT_REF_CHECK_SHIFT);
     CONSTANT(UT_LEVEL_ATTRIBUTES);
@@ -177,6 +213,9 @@ static void constants(void) {
     CONSTANT(UT_WRITER_NONE);
     CONSTANT(UT_WRITER_ACTIVE);
     CONSTANT(UT_WRITER_CLOSED);
+    CONSTANT(UT_WRITER_RESTORING);
+    CONSTANT(UT_STORE_ERROR_BYTES);
+    CONSTANT(UT_STORE_PATH_BYTES);
     CONSTANT(UT_MAX_DEFINITION);
     CONSTANT(UNTORN_MAX_RANK);
     CONSTANT(UNTORN_MAX_ATTRIBUTES);
@@ -187,6 +226,7 @@ int main(void) {
     record();
     objects();
     pins();
+    store_block();
     constants();
     return gaps;
 }

@@ -2,10 +2,12 @@
 """A reader written from docs/segment-layout.md alone: Python's standard library, no Untorn library.
 
     layout_reader.py compare SEGMENT UNTORN     every array against what `UNTORN get` prints
+    layout_reader.py stored SEGMENT UNTORN      the same, and some chunk has to come from the store
     layout_reader.py uniform SEGMENT ARRAY N    N reads of an array whose elements are all equal
     layout_reader.py signature                  the layout signature
 
-It exists to show that the document suffices.  Numbers in brackets are the document's steps.
+It exists to show that the document suffices.  Letters in brackets are the document's steps.  Chunks
+that are only in the store are read by store_reader.py.
 
 Memory order: Python has no fences.  On x86-64 none are needed: loads are not reordered with loads,
 and every load here is a call that the interpreter cannot move.  Elsewhere this program refuses to
@@ -23,11 +25,15 @@ import struct
 import subprocess
 import sys
 
+import store_reader
+
 M64 = 2**64 - 1
 MAGIC, VERSION = 0x0A314E524F544E55, 1
 PAGE, UNIT, LINES, DIRECTORY, PER_PAGE, CELLS = 4096, 64, 256, 4096, 32, 32
 MIN_SIZE, MAX_SIZE, MAX_RANK, MAX_DEPTH = 1 << 18, 1 << 43, 16, 13
-DIRECTORY_OFFSET, HEAP = 20480, 53248
+DIRECTORY_OFFSET, STORE, HEAP = 20480, 53248, 57344
+EVICTED, SUBTREE = 1 << 41, 1 << 42
+RESTORING = 3
 ATTRIBUTES = 200
 CATALOGUE, GROUP, ARRAY, DELETED = 1, 2, 3, 0x100
 
@@ -61,8 +67,8 @@ xxh3 = load_xxh3()
 
 def signature():
     words = (VERSION, PAGE, UNIT, LINES, DIRECTORY, PER_PAGE, CELLS, MAX_DEPTH, MAX_RANK,
-             2048, 2048, 256, 128, 128, HEAP, 0x0102030405060708)
-    return xxh3(struct.pack("<16Q", *words))
+             2048, 2048, 256, 128, 128, 4096, HEAP, 0x0102030405060708)
+    return xxh3(struct.pack("<17Q", *words))
 
 
 def cell_check(ref, version, uid, level):
@@ -79,11 +85,11 @@ class Descriptor:
     def __init__(self, words):
         (self.stamp, self.check, self.next, self.uid, self.commit, self.data_commit, self.time,
          self.until, self.kind, self.root_ref, self.root_version, self.attributes_ref,
-         self.attributes_version, self.slot_bytes, self.cells) = words[:15]
+         self.attributes_version, self.slot_bytes, self.cells, self.changed) = words[:16]
         self.rank = self.kind >> 32 & 0xFF
         self.depth = self.kind >> 40 & 0xFF
-        self.shape = tuple(words[15:15 + min(self.rank, MAX_RANK)])
-        body = struct.pack("<%dQ" % (12 + len(self.shape)), *words[3:15 + len(self.shape)])
+        self.shape = tuple(words[16:16 + min(self.rank, MAX_RANK)])
+        body = struct.pack("<%dQ" % (13 + len(self.shape)), *words[3:16 + len(self.shape)])
         self.good = (self.rank <= MAX_RANK and self.depth <= MAX_DEPTH and
                      (xxh3 is None or
                       xxh3(body) ^ (self.stamp * 0x9E3779B97F4A7C15 & M64) == self.check))
@@ -114,6 +120,10 @@ class Segment:
         self.size = size
         self.map = None
         self.attach(length)
+        if self.word(648) & 0xFFFFFFFF == RESTORING:
+            raise Corrupt("it is being made from its store")
+        self.store = None
+        self.fetched = 0 # chunks read from the store
 
     def attach(self, length):
         """Map what is there.  (Python cannot map beyond the file's end; others map all of `size`.)"""
@@ -182,26 +192,46 @@ class Segment:
 
     # [E] a chunk's cell
     def cell(self, descriptor, number):
+        """(reference, version) of the chunk's cell, or of the one for all below it; (0, 0): absent"""
         ref, version = descriptor.root_ref, descriptor.root_version
         if descriptor.depth == 0 and number != 0:
-            return 0
+            return 0, 0
         if descriptor.depth < MAX_DEPTH and number >> descriptor.depth * 5:
-            return 0
+            return 0, 0
         for level in range(descriptor.depth, -1, -1):
             if ref == 0:
-                return 0
+                return 0, 0
             if ref >> 48 != cell_check(ref, version, descriptor.uid, level):
                 raise Corrupt("cell")
-            if level == 0:
+            if ref & SUBTREE and not (ref & EVICTED and level):
+                raise Corrupt("subtree's cell")
+            if level == 0 or ref & EVICTED:
                 break
             node = (ref & 2**40 - 1) * UNIT
             if not self.backed(node, 512):
                 raise Corrupt("node")
             place = node + (number >> (level - 1) * 5 & 31) * 16
             ref, version = self.word(place), self.word(place + 8)
-        if ref >> 41 & 1:
-            raise Corrupt("a chunk that is only in the store")
+        return ref, version
+
+    def offset(self, descriptor, number):
+        """Of a definition; 0: there is none"""
+        ref, _ = self.cell(descriptor, number)
         return (ref & 2**40 - 1) * UNIT
+
+    # "Chunks that are only in the store"
+    def from_store(self, descriptor, definition, place, extent, ref, version):
+        if self.store is None:
+            length = self.word(STORE) & 0xFFFFFFFF
+            if not length:
+                raise Corrupt("a chunk is only in the store, but there is none")
+            at = STORE + 896
+            self.store = store_reader.Store(bytes(self.view[at:at + length]), xxh3)
+        try:
+            return self.store.chunk(definition, descriptor.data_commit, place, extent, version,
+                                    bool(ref & SUBTREE))
+        except store_reader.Gone:
+            raise Overtaken
 
     def text(self, offset, most):
         if not self.backed(offset, 16):
@@ -239,7 +269,7 @@ class Segment:
                 raise Corrupt("catalogue")
             found = {}
             for index in range(descriptor.shape[0]):
-                offset = self.cell(descriptor, index)
+                offset = self.offset(descriptor, index)
                 if offset:
                     definition = Definition(self.text(offset, 1 << 17))
                     found[definition.name] = (index, definition)
@@ -248,6 +278,8 @@ class Segment:
 
     # [H] a whole array
     def get(self, index, definition):
+        header = self.header(index)
+
         def read(descriptor):
             if descriptor.uid != definition.uid or descriptor.kind & DELETED:
                 raise KeyError(definition.name)
@@ -258,8 +290,17 @@ class Segment:
                 raise Corrupt("descriptor does not fit the definition")
             out = bytearray(definition.fill * product(descriptor.shape))
             for number, place in enumerate(itertools.product(*map(range, grid))):
-                offset = self.cell(descriptor, number)
-                if offset:
+                ref, version = self.cell(descriptor, number)
+                if ref & EVICTED:
+                    self.still(header, descriptor)
+                    extent = [min(c, n - i * c) for n, c, i in
+                              zip(descriptor.shape, definition.chunks, place)]
+                    chunk = self.from_store(descriptor, definition, place, extent, ref, version)
+                    self.fetched += 1
+                    if chunk is not None:
+                        copy_chunk(out, descriptor.shape, definition, place, chunk)
+                elif ref:
+                    offset = (ref & 2**40 - 1) * UNIT
                     if not self.backed(offset, definition.slot_bytes):
                         raise Corrupt("chunk")
                     copy_chunk(out, descriptor.shape, definition, place,
@@ -328,7 +369,7 @@ def parse_npy(data):
     return header["descr"], header["shape"], stream.read()
 
 
-def compare(segment_name, untorn):
+def compare(segment_name, untorn, stored=False):
     segment, wrong, count = Segment(segment_name), 0, 0
     for name, (index, definition) in sorted(segment.catalogue().items()):
         if definition.kind != ARRAY:
@@ -343,8 +384,8 @@ def compare(segment_name, untorn):
                                                    definition.chunks))
         wrong += not same
         count += 1
-    print("%d arrays, %d differ" % (count, wrong))
-    return 1 if wrong or not count else 0
+    print("%d arrays, %d differ; %d chunks came from the store" % (count, wrong, segment.fetched))
+    return 1 if wrong or not count or (stored and not segment.fetched) else 0
 
 
 def uniform(segment_name, name, reads):
@@ -371,6 +412,8 @@ def main(arguments):
         return 0 if xxh3 else 77
     if arguments[1:2] == ["compare"]:
         return compare(*arguments[2:])
+    if arguments[1:2] == ["stored"]:
+        return compare(arguments[2], arguments[3], True)
     if arguments[1:2] == ["uniform"]:
         return uniform(arguments[2], arguments[3], int(arguments[4]))
     print(__doc__)

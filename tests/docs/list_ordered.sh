@@ -4,7 +4,7 @@
 # that is anything of base/atomic_order.h but relaxed accesses.  docs/protocol.md has to name each.
 set -u
 cd "$TOP/src" || exit 1
-for file in base/*.[ch] segment/*.[ch] array/*.[ch]; do
+for file in base/*.[ch] segment/*.[ch] array/*.[ch] store/*.[ch]; do
     [ "$file" = base/atomic_order.h ] && continue
     awk -v file="$file" '
         # A definition begins in the first column and has its name before the first parenthesis.

@@ -4,19 +4,24 @@
 #   1. its tables of offsets, sizes and constants are those of the headers;
 #   2. the signature it names is this build's;
 #   3. layout_reader.py, written from it alone, reads the same arrays as `untorn get`;
-#   4. and reads whole arrays from a segment that is being rewritten.
+#   4. also where chunks are only in the store, one by one and by subtrees;
+#   5. and reads whole arrays from a segment that is being rewritten.
 # The first needs a compiler only.  Environment: TOP, BUILD, CC, PYTHON.
 set -euo pipefail
 : "${TOP:?}" "${BUILD:?}"
 cc=${CC:-cc}
 scratch=$(mktemp -d)
+# A store of many small files, each synced: in memory if possible.
+stores=$(mktemp -d /dev/shm/untorn-test-layout.XXXXXX 2>/dev/null) || stores=$scratch
+store=$stores/store
 segment=test-layout-$$
 writer=
 clean_up() {
     [ -z "$writer" ] || { kill -KILL "$writer" && wait "$writer"; } 2>/dev/null || true
     "$BUILD/untorn" rm "$segment" 2>/dev/null || true
     "$BUILD/untorn" rm "$segment-live" 2>/dev/null || true
-    rm -rf "$scratch"
+    "$BUILD/untorn" rm "$segment-stored" 2>/dev/null || true
+    rm -rf "$scratch" "$stores"
 }
 trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
@@ -84,6 +89,27 @@ for i in $(seq 20); do bytes 400 | "$untorn" put "$segment" often --dtype i4 --s
 "$untorn" rm "$segment" raw
 put raw V3 41 123 --chunks 9 # in a header that was used before
 reader compare "$segment" "$untorn"
+
+echo "== from the store"
+# The first segment's arrays, flushed; one made from that has none of its chunks in memory.
+"$untorn" create "$segment-stored" --size 64M --store "$store" --flush-interval on-demand
+into_store() { "$untorn" put "$segment-stored" "$@"; }
+bytes 70400 | into_store many --dtype i4 --shape 17600 --chunks 16 # 1100 chunks: three levels
+seq 40000 | "$python" -c 'import sys, array; array.array("d", map(float, sys.stdin)).tofile(sys.stdout.buffer)' |
+    into_store smooth --dtype f8 --shape 200,200 --chunks 60,90 # compresses
+bytes 80000 | into_store plain --dtype f8 --shape 100,100 --chunks 30,40 --codec none
+bytes 8 | into_store scalar --dtype f8 --shape ''
+bytes 250 | into_store text --dtype S5 --shape 50 --chunks 7
+bytes 800 | "$untorn" append "$segment-stored" growing --dtype f8 --row-shape 10 --chunks 25,10
+bytes 40 | into_store tiny --dtype u1 --shape 40 --chunks 1
+"$untorn" flush "$segment-stored"
+"$untorn" rm "$segment-stored"
+"$untorn" load "$store" "$segment-stored" --size 64M --flush-interval on-demand
+reader stored "$segment-stored" "$untorn"
+# Some chunks come back: nodes are made where subtrees were, of cells of both kinds.
+bytes 400 | "$untorn" put "$segment-stored" many --dtype i4 --shape 100 --region 10000:10100
+bytes 800 | "$untorn" append "$segment-stored" growing --dtype f8 --row-shape 10
+reader stored "$segment-stored" "$untorn"
 
 echo "== while it is being rewritten"
 compile "$TOP/tests/docs/uniform_writer.c" -o "$scratch/uniform_writer" "$BUILD/libuntorn.a" \

@@ -164,11 +164,18 @@ static void discard(update *u, ut_place place) {
         }
 }
 
-/* If all that the node has is only in the store: a cell for the subtree. */
-static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, uint64_t first) {
+/*
+ * If all that the node has is only in the store: a cell for the subtree.  Its version says from
+ * which snapshot on the store has the subtree so: the highest of its chunks'.  What is absent may
+ * have been cut off, and earlier snapshots show it still; cutting copies the node, so that
+ * `former`, the version it had before this update, is not below that commit.
+ */
+static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, uint64_t first,
+                     uint64_t former) {
     if (!u->collapse || span_of(level) > u->object->now.cells - first)
         return;
     uint64_t highest = 0;
+    bool absent = false;
     for (unsigned i = 0; i < UT_NODE_CELLS; i++) {
         ut_place below = ut_cell_load(&node->cells[i]);
         /* A sealed one would lose its seal. */
@@ -176,8 +183,13 @@ static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, 
             return;
         if (below.ref != 0 && below.version > highest)
             highest = below.version;
+        absent = absent || below.ref == 0;
     }
     if (highest == 0)
+        return;
+    if (absent && former > highest)
+        highest = former;
+    if (highest > ut_load_relaxed(&u->publisher->segment->store->flushed_commit))
         return;
     discard(u, *place);
     *place = evicted_place(highest, 0, u->uid, level);
@@ -270,6 +282,7 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
         return UNTORN_OK;
     }
     ut_node *node;
+    uint64_t former = place->version;
     if (place->ref == 0) {
         size_t present = 0;
         while (present < count && changes[present].offset == 0 && changes[present].flags == 0)
@@ -304,7 +317,7 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
             ut_cell_store(&node->cells[index], below);
         i = end;
     }
-    collapse(u, node, place, level, first);
+    collapse(u, node, place, level, first, former);
     return UNTORN_OK;
 }
 

@@ -7,8 +7,9 @@
  * version; so has every later one that shows the array at or before D.  So the newest store
  * snapshot in which the array's data commit is at most D is taken, and its record must have that
  * version and show at least what is visible.
- *   A subtree's cell has the highest version below it: a snapshot at or above that commit, with the
- * array at or before D, has the subtree as it is, absent chunks included.
+ *   A subtree's cell has a version that is not below any chunk's in it, nor below the commit since
+ * which what is absent there has been so: a snapshot at or above that commit, with the array at or
+ * before D, has the subtree as it is.
  *
  * WHEN IT IS GONE.  Snapshots are deleted when they are old.  If there is none that will do, what
  * is read has been overtaken, unless it is the newest there is; then the store is damaged.
@@ -27,6 +28,8 @@ typedef struct ut_read_through ut_read_through;
 /* `who` is how messages begin.  Any number of threads may fetch. */
 untorn_status ut_read_through_open(const char *store_path, size_t cache_bytes, unsigned threads,
                                    ut_read_through **read_through);
+/* The store of this segment only: uids and commits of another's mean nothing here. */
+void ut_read_through_own(ut_read_through *read_through, const uint64_t uuid[2]);
 void ut_read_through_close(ut_read_through *read_through); /* NULL is allowed */
 
 /* As ut_backing.fetch(). */

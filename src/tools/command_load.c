@@ -6,6 +6,7 @@
  * snapshot; so that there is one is looked at before, or an empty store would come into being.
  */
 #include "tools/command.h"
+#include "tools/progress.h"
 #include "tools/say.h"
 #include "tools/session.h"
 
@@ -36,6 +37,19 @@ static int print_loaded(const char *segment, untorn_writer *writer) {
     return ut_cli_command_finish_printing();
 }
 
+static void on_progress(void *context, uint64_t done, uint64_t total) {
+    (void)context;
+    if (ut_cli_progress_due())
+        ut_cli_progress_show("loading: %llu of %llu MiB", (unsigned long long)(done >> 20),
+                             (unsigned long long)(total >> 20));
+}
+
+static int warm(untorn_writer *writer) {
+    untorn_status status = untorn_warm(writer, on_progress, NULL);
+    ut_cli_progress_clear();
+    return status == UNTORN_OK ? 0 : ut_cli_say_status(status);
+}
+
 static int run(const struct ut_arguments *arguments) {
     const char *store = arguments->operands[0], *segment = arguments->operands[1];
     untorn_writer_options parsed = UNTORN_WRITER_OPTIONS_INIT;
@@ -49,12 +63,17 @@ static int run(const struct ut_arguments *arguments) {
             ut_cli_session_open_store(arguments, segment, store, UNTORN_CREATE_ONLY, &writer);
     if (exit_status)
         return exit_status;
-    exit_status = print_loaded(segment, writer);
+    if (ut_cli_option(arguments, "warm") != NULL)
+        exit_status = warm(writer);
+    if (exit_status == 0)
+        exit_status = print_loaded(segment, writer);
     return ut_cli_session_close(writer, exit_status);
 }
 
-static const struct ut_option options[] = {
-    UT_SEGMENT_OPTIONS, UT_FLUSH_OPTIONS, {NULL, 0, NULL, NULL}};
+static const struct ut_option options[] = {{"warm", 0, NULL, "bring in as much data as fits"},
+                                           UT_SEGMENT_OPTIONS,
+                                           UT_FLUSH_OPTIONS,
+                                           {NULL, 0, NULL, NULL}};
 
 const struct ut_command ut_cli_command_load = {
     .name = "load",
@@ -64,8 +83,9 @@ const struct ut_command ut_cli_command_load = {
         "The segment has the arrays of the newest snapshot of STORE that is whole, and STORE\n"
         "becomes its store; if that is not the newest snapshot of all, a warning says so.\n"
         "Nothing is read but what describes the arrays: data are read from the store when they\n"
-        "are first needed. Prints the segment's commit, which is above all in the store, and\n"
-        "the number of arrays. It is an error if the segment exists.\n",
+        "are first needed, or now, with --warm, as far as there is memory. Prints the segment's\n"
+        "commit, which is above all in the store, and the number of arrays. It is an error if\n"
+        "the segment exists.\n",
     .options = options,
     .least_operands = 2,
     .most_operands = 2,

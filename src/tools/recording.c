@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define CHUNK_BYTES (1u << 20)
+#define CHUNKS_OF_SEGMENT 64 /* that there is room for at least */
 #define CHUNK_ROWS 4096
 
 static const char *const array_names[UT_RECORDING_ARRAYS] = {"time", "cpu", "memory", "disk",
@@ -167,7 +168,8 @@ static int define_array(struct ut_recording *recording, unsigned array) {
         chunks[i] = shape[i];
         row *= shape[i];
     }
-    chunks[0] = CHUNK_BYTES / row < CHUNK_ROWS ? CHUNK_BYTES / row : CHUNK_ROWS;
+    uint64_t rows = recording->chunk_bytes / row;
+    chunks[0] = rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
     if (chunks[0] == 0)
         chunks[0] = 1;
     const char *const dimensions[] = {"time", table ? line_dimension(table) : NULL,
@@ -315,6 +317,22 @@ static int adopt(struct ut_recording *recording) {
     return exit_status;
 }
 
+/* About 1 MiB, but small in a small segment. */
+static int choose_chunk_bytes(struct ut_recording *recording) {
+    untorn_reader *reader;
+    untorn_stat stat;
+    untorn_status status = untorn_reader_open(recording->segment, NULL, &reader);
+    if (status != UNTORN_OK)
+        return ut_cli_say_status(status);
+    status = untorn_reader_stat(reader, &stat);
+    untorn_reader_close(reader);
+    if (status != UNTORN_OK)
+        return ut_cli_say_status(status);
+    uint64_t share = stat.size / CHUNKS_OF_SEGMENT;
+    recording->chunk_bytes = share < CHUNK_BYTES ? share : CHUNK_BYTES;
+    return 0;
+}
+
 int ut_cli_recording_open(const char *segment, const char *group, untorn_writer *writer,
                           struct ut_kernel_counters *counters, struct ut_recording *recording) {
     *recording = (struct ut_recording){.segment = segment,
@@ -338,7 +356,9 @@ int ut_cli_recording_open(const char *segment, const char *group, untorn_writer 
         wanted += is_recorded(recording, i);
     }
     if (present == 0) {
-        int exit_status = define_group(recording);
+        int exit_status = choose_chunk_bytes(recording);
+        if (exit_status == 0)
+            exit_status = define_group(recording);
         for (unsigned i = 0; i < UT_RECORDING_ARRAYS && exit_status == 0; i++)
             if (is_recorded(recording, i))
                 exit_status = define_array(recording, i);

@@ -30,7 +30,8 @@ struct ut_recording {
     struct ut_kernel_counters *counters;
     untorn_writer_array *arrays[UT_RECORDING_ARRAYS]; /* NULL: this machine has no such file */
     int64_t last_time;
-    uint64_t rows; /* in the arrays */
+    uint64_t rows;        /* in the arrays */
+    uint64_t chunk_bytes; /* of arrays that are made */
 };
 
 /* Define the arrays, or go on with those that are there if they are of this machine.  0, or an

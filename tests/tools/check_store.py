@@ -430,6 +430,30 @@ def test_grows_beyond_its_segment():
     same(get("rows"), rows, "loaded into a segment that cannot hold it")
 
 
+def test_recording_fills_its_segment_ten_times():
+    store, size, rows = new_store(), 256 << 10, 0
+    names = ["time", "cpu", "memory", "disk", "check"]
+    deadline = time.monotonic() + 60
+    recorded = 0
+    while recorded < 10 * size and time.monotonic() < deadline:
+        run("record", SEGMENT, "--size", size, "--rate", 4000, "--for", 2, "--store", store,
+            "--flush-interval", "200ms")
+        present = [name for name in names if has(f"kernel/{name}")]
+        row = sum(get(f"kernel/{name}", "--region", "0:1").nbytes for name in present)
+        rows = len(get("kernel/time"))
+        recorded = rows * row
+    check(recorded >= 10 * size, f"{recorded} bytes were recorded within a minute")
+    arrays = {name: get(f"kernel/{name}") for name in present}
+    for name, array in arrays.items():
+        check(len(array) == rows, f"{name} has {len(array)} of {rows} rows")
+    check((np.diff(arrays["time"]) > 0).all(), "times increase")
+    run("verify", SEGMENT)
+    remove_segment()
+    run("load", store, SEGMENT, "--size", size, "--warm")
+    for name, array in arrays.items():
+        same(get(f"kernel/{name}"), array, f"{name} after a restart")
+
+
 def test_failing_flushes_are_told():
     store = new_store()
     recorder = start("record", SEGMENT, "--rate", 200, "--store", store, "--flush-interval", "20ms")

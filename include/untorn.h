@@ -367,7 +367,8 @@ UNTORN_API untorn_status untorn_flush(untorn_writer *writer, uint64_t *commit);
  * Bring chunks that are only in the store into memory, as long as there is free space: after a
  * restart, say.  Nothing changes for readers but where their data comes from.  `progress` (may be
  * NULL) is called with the bytes that were brought in, of all that are only in the store.
- * UNTORN_E_STATE: a transaction is open.  UNTORN_E_CORRUPT names the damaged file.  _NO_MEMORY, _SYSTEM.
+ * UNTORN_E_STATE: a transaction is open.  UNTORN_E_CORRUPT names the damaged file.  _NO_MEMORY,
+ * _SYSTEM.
  */
 UNTORN_API untorn_status untorn_warm(untorn_writer *writer,
                                      void (*progress)(void *context, uint64_t done, uint64_t total),

@@ -21,6 +21,7 @@
  */
 #include "segment/publisher.h"
 
+#include "base/racy_copy.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
@@ -82,17 +83,34 @@ static untorn_status add(ut_publisher *publisher, ut_object *object, uint64_t nu
     return UNTORN_OK;
 }
 
-/* Hand the reserve to the allocator for the time of an eviction. */
-static void open_reserve(ut_publisher *publisher) {
-    if (publisher->eviction_reserve != 0)
-        ut_alloc_give(publisher->alloc, publisher->eviction_reserve, UT_EVICTION_RESERVE);
-    publisher->eviction_reserve = 0;
+/* Where a page of the reserve says which is the next.  It is nobody's else: free memory is not
+ * reached by any reader that would believe it. */
+static void *next_page(const ut_publisher *publisher, uint64_t page) {
+    return publisher->segment->base + page;
 }
 
+/* Hand the reserve to the allocator for the time of an eviction. */
+static void open_reserve(ut_publisher *publisher) {
+    while (publisher->eviction_reserve != 0) {
+        uint64_t page = publisher->eviction_reserve;
+        ut_racy_copy(&publisher->eviction_reserve, next_page(publisher, page), sizeof page);
+        ut_alloc_give(publisher->alloc, page, UT_PAGE);
+    }
+    publisher->eviction_pages = 0;
+}
+
+/* Single pages: what evictions leave is scattered, and a reserve in one piece would be lost for
+ * good when it cannot be had again. */
 void ut_evict_reserve(ut_publisher *publisher) {
-    if (publisher->eviction_reserve == 0 &&
-        UT_EVICTION_RESERVE <= publisher->segment->super->size / 16)
-        publisher->eviction_reserve = ut_alloc_take(publisher->alloc, UT_EVICTION_RESERVE);
+    uint64_t most = publisher->segment->super->size / 16 / UT_PAGE;
+    while (publisher->eviction_pages < UT_EVICTION_PAGES && publisher->eviction_pages < most) {
+        uint64_t page = ut_alloc_take(publisher->alloc, UT_PAGE);
+        if (page == 0)
+            break;
+        ut_racy_copy(next_page(publisher, page), &publisher->eviction_reserve, sizeof page);
+        publisher->eviction_reserve = page;
+        publisher->eviction_pages++;
+    }
 }
 
 untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,

@@ -120,6 +120,7 @@ typedef struct ut_object {
  */
 typedef struct ut_relief {
     void *context;
+    bool pinned; /* evict() passed over something that could go but for readers' pins */
     bool (*evict)(void *context, uint64_t bytes);
     bool (*wait)(void *context);
     void (*end)(void *context);
@@ -154,7 +155,9 @@ typedef struct ut_publisher {
     const ut_relief *relief;   /* NULL: there is no store */
     bool publishing;           /* nothing may be evicted now */
     bool evicted;              /* the segment was found with chunks that are only in the store */
-    uint64_t eviction_reserve; /* offset of UT_EVICTION_RESERVE bytes for evictions' nodes, or 0 */
+    uint64_t eviction_reserve; /* the first of the pages for evictions' nodes, each of which begins
+                                  with the next one's offset; 0: there is none */
+    unsigned eviction_pages;   /* how many */
     ut_items held;             /* taken out of their queues, but a pin stands on them */
     unsigned idle_wakes;
 } ut_publisher;
@@ -229,7 +232,7 @@ untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *obj
 
 /* --- evict.c --- */
 
-#define UT_EVICTION_RESERVE (UINT64_C(64) << 10)
+#define UT_EVICTION_PAGES 16u /* at most, and at most a 16th of the segment */
 
 /* Take the chunks of these ascending numbers, which are in the store as they are, out of memory:
  * a commit of its own, in which nothing else changes.  The open transaction, if the object has a

@@ -248,6 +248,11 @@ static bool pins_hold_enough(const ut_publisher *publisher, uint64_t rounded) {
     return publisher->held.count != 0 && bytes >= rounded;
 }
 
+/* Whether pins keep from being evicted what is not superseded. */
+static bool pins_keep(const ut_publisher *publisher) {
+    return publisher->relief != NULL && !publisher->publishing && publisher->relief->pinned;
+}
+
 static uint64_t take_reclaimed(ut_publisher *publisher, uint64_t bytes) {
     uint64_t offset = ut_alloc_take(publisher->alloc, bytes);
     return offset != 0 ? offset : reclaim(publisher, bytes);
@@ -266,6 +271,20 @@ static uint64_t take_evicted(ut_publisher *publisher, uint64_t bytes) {
     return offset;
 }
 
+/* End pins, one at a time, until there is room. */
+static uint64_t take_unpinned(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t offset = 0;
+    while (offset == 0 &&
+           (pins_hold_enough(publisher, ut_alloc_rounded(bytes)) || pins_keep(publisher)) &&
+           ut_grants_revoke(publisher)) {
+        ut_space_release_held(publisher);
+        offset = take_reclaimed(publisher, bytes);
+        if (offset == 0)
+            offset = take_evicted(publisher, bytes);
+    }
+    return offset;
+}
+
 static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
     const ut_relief *relief = publisher->relief;
     uint64_t offset = 0;
@@ -275,6 +294,8 @@ static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
         offset = take_reclaimed(publisher, bytes);
         if (offset == 0)
             offset = take_evicted(publisher, bytes);
+        if (offset == 0)
+            offset = take_unpinned(publisher, bytes);
     }
     if (relief != NULL && !publisher->publishing)
         relief->end(relief->context);
@@ -290,20 +311,6 @@ uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes) {
 
 static bool has_queued(const ut_publisher *publisher) {
     return publisher->reclaim_first != NULL || publisher->held.count != 0;
-}
-
-bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
-    uint64_t offset = take_evicted(publisher, bytes);
-    if (offset == 0 && has_queued(publisher) && ut_grants_revoke(publisher)) {
-        ut_space_release_held(publisher);
-        return true;
-    }
-    if (offset == 0)
-        offset = take_flushed(publisher, bytes);
-    if (offset == 0)
-        return false;
-    ut_alloc_give(publisher->alloc, offset, bytes);
-    return true;
 }
 
 static uint64_t held_bytes(const ut_publisher *publisher) {
@@ -349,6 +356,26 @@ static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
                    publisher->versions, pins, store);
 }
 
+/* Whatever was evicted is worth another try: a commit needs many small pieces, not one of `bytes`.
+ */
+bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t before = publisher->commit;
+    uint64_t offset = take_evicted(publisher, bytes);
+    bool evicted = publisher->commit != before;
+    if (offset == 0 && !evicted && (has_queued(publisher) || pins_keep(publisher)) &&
+        ut_grants_revoke(publisher)) {
+        ut_space_release_held(publisher);
+        return true;
+    }
+    if (offset == 0 && !evicted)
+        offset = take_flushed(publisher, bytes);
+    if (offset != 0)
+        ut_alloc_give(publisher->alloc, offset, bytes);
+    else if (publisher->commit == before)
+        return no_space(publisher, bytes) == UNTORN_OK;
+    return true;
+}
+
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                             uint64_t *offset) {
     uint64_t rounded = ut_alloc_rounded(bytes);
@@ -366,12 +393,8 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
         *offset = reclaim(publisher, bytes);
     if (*offset == 0)
         *offset = take_evicted(publisher, bytes);
-    while (*offset == 0 && pins_hold_enough(publisher, rounded) && ut_grants_revoke(publisher)) {
-        ut_space_release_held(publisher);
-        *offset = ut_alloc_take(publisher->alloc, bytes);
-        if (*offset == 0)
-            *offset = reclaim(publisher, bytes);
-    }
+    if (*offset == 0)
+        *offset = take_unpinned(publisher, bytes);
     if (*offset == 0)
         *offset = take_flushed(publisher, bytes);
     return *offset != 0 ? UNTORN_OK : no_space(publisher, bytes);

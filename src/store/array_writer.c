@@ -6,11 +6,13 @@
  * An array that goes into the snapshot itself (an export) is built in the same place, and moved
  * when the snapshot is put together: its groups need not be there before.
  *
- * Chunk files are written by many threads at once: all they use of the array is set when it begins.
+ * Chunk files are written by many threads at once: all they use of the array is set when it begins,
+ * but for the batch of files that wait to be synced, which has a lock.
  */
 #include "store/snapshot_parts.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #include "base/test_hooks.h"
 #include "segment/layout.h"
 #include "store/durable.h"
+#include "store/file_batch.h"
 
 struct ut_array_writer {
     ut_snapshot_writer *writer;
@@ -29,7 +32,10 @@ struct ut_array_writer {
     unsigned rank;
     uint64_t cells[UNTORN_MAX_RANK], count;
     uint64_t nonce;
-    char path[UT_STORE_PATH_MAX];          /* of the directory */
+    char path[UT_STORE_PATH_MAX]; /* of the directory */
+    size_t path_length;
+    pthread_mutex_t lock; /* of the batch */
+    ut_file_batch batch;
     char manifest_path[UT_STORE_PATH_MAX]; /* outlives the file, which keeps the pointer */
     ut_durable_file file;                  /* fd < 0: not open */
     ut_manifest_writer *manifest;
@@ -41,6 +47,8 @@ static untorn_status sink(void *context, const void *bytes, size_t n) {
 }
 
 static void free_array(ut_array_writer *array) {
+    ut_file_batch_abandon(&array->batch);
+    pthread_mutex_destroy(&array->lock);
     ut_manifest_abandon(array->manifest);
     ut_durable_abandon(&array->file);
     free(array->name);
@@ -80,7 +88,8 @@ untorn_status ut_array_writer_begin(ut_snapshot_writer *writer, const ut_manifes
     if (array == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for an array", writer->store->who);
     array->writer = writer;
-    array->who = writer->store->who;
+    array->who = array->batch.who = writer->store->who;
+    pthread_mutex_init(&array->lock, NULL);
     array->file.fd = -1;
     array->nonce = ut_store_nonce();
     array->rank = definition->rank;
@@ -105,6 +114,7 @@ untorn_status ut_array_writer_begin(ut_snapshot_writer *writer, const ut_manifes
     if (status == UNTORN_OK)
         status = ut_store_path(writer->store, array->manifest_path,
                                "arrays/.tmp-%016" PRIx64 "/.manifest", array->nonce);
+    array->path_length = strlen(array->path);
     if (status == UNTORN_OK)
         status = ut_durable_mkdir(array->who, array->path);
     if (status != UNTORN_OK)
@@ -121,6 +131,18 @@ free_array:
     return status;
 }
 
+/* DIRECTORY/KEY.  There may be very many of them: no printf. */
+static untorn_status join(const ut_array_writer *array, const char *directory, size_t length,
+                          const char *key, size_t key_length, char path[UT_STORE_PATH_MAX]) {
+    if (length + 1 + key_length >= UT_STORE_PATH_MAX)
+        return ut_fail(UNTORN_E_LIMIT, "%s: array \"%s\": the path of chunk %s is too long",
+                       array->who, array->name, key);
+    memcpy(path, directory, length);
+    path[length] = '/';
+    memcpy(path + length + 1, key, key_length + 1);
+    return UNTORN_OK;
+}
+
 static untorn_status chunk_path(const ut_array_writer *array, uint64_t number,
                                 char path[UT_STORE_PATH_MAX]) {
     char key[UT_ZARR_KEY_BYTES];
@@ -128,27 +150,54 @@ static untorn_status chunk_path(const ut_array_writer *array, uint64_t number,
         return ut_fail(UNTORN_E_ARGUMENT,
                        "%s: array \"%s\": chunk %" PRIu64 " of %" PRIu64 " cannot be written",
                        array->who, array->name, number, array->count);
-    ut_zarr_chunk_key(array->rank, array->cells, number, key);
-    int n = snprintf(path, UT_STORE_PATH_MAX, "%s/%s", array->path, key);
-    if (n < 0 || n >= UT_STORE_PATH_MAX)
-        return ut_fail(UNTORN_E_LIMIT, "%s: array \"%s\": the path of chunk %s is too long",
-                       array->who, array->name, key);
-    return UNTORN_OK;
+    size_t length = ut_zarr_chunk_key(array->rank, array->cells, number, key);
+    return join(array, array->path, array->path_length, key, length, path);
+}
+
+/* What went wrong with a file whose path tells the chunk, but the array by its number alone. */
+static untorn_status file_fail(const ut_array_writer *array, untorn_status status) {
+    const char *reason = untorn_message();
+    size_t who = strlen(array->who);
+    if (strncmp(reason, array->who, who) == 0 && strncmp(reason + who, ": ", 2) == 0)
+        reason += who + 2;
+    return ut_fail(status, "%s: array \"%.1023s\": %s", array->who, array->name, reason);
 }
 
 untorn_status ut_array_writer_file(ut_array_writer *array, uint64_t number, const void *bytes,
                                    size_t n) {
     char path[UT_STORE_PATH_MAX];
     untorn_status status = chunk_path(array, number, path);
-    return status == UNTORN_OK ? ut_durable_write(array->who, path, bytes, n) : status;
+    if (status != UNTORN_OK)
+        return status;
+    pthread_mutex_lock(&array->lock);
+    status = ut_file_batch_write(&array->batch, path, bytes, n);
+    pthread_mutex_unlock(&array->lock);
+    return status == UNTORN_OK ? status : file_fail(array, status);
+}
+
+/* Whether a chunk's file has the same name there: the first axis' length is not in it. */
+static bool same_key(const ut_array_writer *array, uint64_t number, const ut_manifest_array *there,
+                     uint64_t number_there) {
+    if (number != number_there || array->rank != there->rank)
+        return false;
+    for (unsigned axis = 1; axis < array->rank; axis++)
+        if (array->cells[axis] != there->cells[axis])
+            return false;
+    return true;
 }
 
 untorn_status ut_array_writer_link(ut_array_writer *array, uint64_t number,
                                    const ut_stored_array *stored, const ut_manifest_chunk *chunk) {
     char from[UT_STORE_PATH_MAX], to[UT_STORE_PATH_MAX];
-    untorn_status status = ut_stored_chunk_path(stored, chunk->number, from);
-    if (status == UNTORN_OK)
-        status = chunk_path(array, number, to);
+    untorn_status status = chunk_path(array, number, to);
+    if (status != UNTORN_OK)
+        return status;
+    if (same_key(array, number, &stored->manifest, chunk->number)) {
+        const char *key = to + array->path_length + 1;
+        status = join(array, stored->path, strlen(stored->path), key, strlen(key), from);
+    } else {
+        status = ut_stored_chunk_path(stored, chunk->number, from);
+    }
     return status == UNTORN_OK ? ut_durable_link(array->who, from, to, NULL) : status;
 }
 
@@ -158,10 +207,12 @@ untorn_status ut_array_writer_record(ut_array_writer *array, uint64_t number, ui
 }
 
 static untorn_status end_files(ut_array_writer *array) {
+    untorn_status status = ut_file_batch_sync(&array->batch);
+    if (status != UNTORN_OK)
+        return file_fail(array, status);
     ut_manifest_writer *manifest = array->manifest;
     array->manifest = NULL;
-    untorn_status status =
-        ut_manifest_end(manifest, &array->object.file_bytes, &array->object.file_hash);
+    status = ut_manifest_end(manifest, &array->object.file_bytes, &array->object.file_hash);
     if (status == UNTORN_OK)
         status = ut_durable_finish(&array->file);
     if (status == UNTORN_OK)

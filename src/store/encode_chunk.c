@@ -4,8 +4,8 @@
  *
  * Shared memory is read only while the hold (window or pin) stands, and what was read counts only
  * if the hold still stands afterwards: the check comes after the encoding, so that nothing made of
- * reused bytes gets a record.  What is written straight from shared memory is checked after the
- * write.
+ * reused bytes gets a record.  What is written straight from shared memory is checked again after
+ * the write, by whoever writes.
  */
 #include "store/encode_chunk.h"
 
@@ -31,13 +31,23 @@ untorn_status ut_chunk_fail(const ut_encode_target *target, uint64_t number, unt
                    target->definition->name, key, reason);
 }
 
-static bool reserve(struct ut_encode_buffer *buffer, uint64_t bytes) {
+untorn_status ut_chunk_check(ut_hold *hold, const ut_encode_job *job) {
+    const ut_encode_target *target = job->target;
+    if (job->kind != UT_ENCODE_SLOT || ut_hold_valid(hold, target->header, target->generation))
+        return UNTORN_OK;
+    return ut_chunk_fail(target, job->number, UNTORN_E_OVERTAKEN,
+                         "overtaken by the writer: the pin ended");
+}
+
+static untorn_status reserve(const ut_encode_job *job, ut_encode_buffer *buffer, uint64_t bytes) {
     if (buffer->bytes >= bytes)
-        return true;
+        return UNTORN_OK;
     free(buffer->memory);
-    buffer->memory = malloc(bytes);
-    buffer->bytes = buffer->memory != NULL ? bytes : 0;
-    return buffer->memory != NULL;
+    *buffer = (ut_encode_buffer){malloc(bytes), bytes};
+    if (buffer->memory != NULL)
+        return UNTORN_OK;
+    buffer->bytes = 0;
+    return ut_chunk_fail(job->target, job->number, UNTORN_E_NO_MEMORY, "out of memory");
 }
 
 /* The visible box from `from`, the fill value everywhere else. */
@@ -68,95 +78,87 @@ static bool is_whole(const ut_definition *definition, const uint64_t *extent) {
     return true;
 }
 
-/* Encode `bytes` (a whole chunk) and write the file. */
-static untorn_status write_file(ut_chunk_encoder *encoder, ut_encode_job *job, const void *bytes) {
+/* Encode `bytes`, a whole chunk, unless they are the file as they are. */
+static untorn_status encode(ut_chunk_encoder *encoder, ut_encode_job *job, const void *bytes,
+                            ut_encode_buffer *out) {
     const ut_encode_target *target = job->target;
     const ut_definition *definition = target->definition;
-    const void *encoded = bytes;
     size_t size = definition->slot_bytes;
+    job->file = bytes;
     if (target->codec != UT_CODEC_NONE) {
         uint64_t bound = ut_codec_bound(target->codec, definition->slot_bytes);
-        if (!reserve(&encoder->encoded, bound))
-            return ut_chunk_fail(target, job->number, UNTORN_E_NO_MEMORY, "out of memory");
-        untorn_status status = ut_codec_encode(target->codec, definition->dtype.itemsize, bytes,
-                                               definition->slot_bytes, encoder->encoded.memory,
-                                               bound, &size, &encoder->scratch);
+        untorn_status status = reserve(job, out, bound);
+        if (status != UNTORN_OK)
+            return status;
+        status =
+            ut_codec_encode(target->codec, definition->dtype.itemsize, bytes,
+                            definition->slot_bytes, out->memory, bound, &size, &encoder->scratch);
         if (status != UNTORN_OK)
             return ut_chunk_fail(target, job->number, status, untorn_message());
-        encoded = encoder->encoded.memory;
+        job->file = out->memory;
     }
-    UT_STEP("chunk encoded");
-    bool from_memory = job->kind == UT_ENCODE_SLOT;
-    if (from_memory && !ut_hold_valid(&encoder->hold, target->header, target->generation))
-        return ut_chunk_fail(target, job->number, UNTORN_E_OVERTAKEN,
-                             "overtaken by the writer: the pin ended");
+    /* While it is in the cache. */
     job->bytes = size;
-    job->hash = ut_hash(encoded, size);
-    untorn_status status = ut_array_writer_file(target->writer, job->number, encoded, size);
-    if (status != UNTORN_OK)
-        return ut_chunk_fail(target, job->number, status, untorn_message());
-    if (from_memory && encoded == job->slot &&
-        !ut_hold_valid(&encoder->hold, target->header, target->generation))
-        return ut_chunk_fail(target, job->number, UNTORN_E_OVERTAKEN,
-                             "overtaken by the writer: the pin ended");
-    return UNTORN_OK;
+    job->hash = ut_hash(job->file, size);
+    UT_STEP("chunk encoded");
+    return ut_chunk_check(&encoder->hold, job);
 }
 
-static untorn_status encode_slot(ut_chunk_encoder *encoder, ut_encode_job *job) {
+/* Where a chunk is put together: without a codec that is the file. */
+static untorn_status reserve_chunk(ut_chunk_encoder *encoder, const ut_encode_job *job,
+                                   ut_encode_buffer *out, void **chunk) {
+    ut_encode_buffer *buffer = job->target->codec == UT_CODEC_NONE ? out : &encoder->chunk;
+    untorn_status status = reserve(job, buffer, job->target->definition->slot_bytes);
+    *chunk = buffer->memory;
+    return status;
+}
+
+static untorn_status encode_slot(ut_chunk_encoder *encoder, ut_encode_job *job,
+                                 ut_encode_buffer *out) {
     const ut_definition *definition = job->target->definition;
+    void *chunk;
     /* ThreadSanitizer takes reads of a slot for races with the writer that reuses it, which only
      * the check afterwards makes harmless. */
     if (is_whole(definition, job->extent) && !UT_RACY_ATOMIC)
-        return write_file(encoder, job, job->slot);
-    if (!reserve(&encoder->chunk, definition->slot_bytes))
-        return ut_chunk_fail(job->target, job->number, UNTORN_E_NO_MEMORY, "out of memory");
-    assemble(definition, job->extent, encoder->chunk.memory, job->slot);
-    return write_file(encoder, job, encoder->chunk.memory);
+        return encode(encoder, job, job->slot, out);
+    untorn_status status = reserve_chunk(encoder, job, out, &chunk);
+    if (status != UNTORN_OK)
+        return status;
+    assemble(definition, job->extent, chunk, job->slot);
+    return encode(encoder, job, chunk, out);
 }
 
 /* What is only in the store and shows more or less of itself by now.  What grew has the fill value
  * in the file already. */
-static untorn_status encode_stored(ut_chunk_encoder *encoder, ut_encode_job *job) {
+static untorn_status encode_stored(ut_chunk_encoder *encoder, ut_encode_job *job,
+                                   ut_encode_buffer *out) {
     const ut_encode_target *target = job->target;
     const ut_definition *definition = target->definition;
-    if (!reserve(&encoder->chunk, definition->slot_bytes) ||
-        !reserve(&encoder->former, definition->slot_bytes))
-        return ut_chunk_fail(target, job->number, UNTORN_E_NO_MEMORY, "out of memory");
-    untorn_status status = ut_stored_chunk_read(target->stored, job->stored, encoder->former.memory,
-                                                &encoder->scratch);
+    void *chunk;
+    untorn_status status = reserve_chunk(encoder, job, out, &chunk);
+    if (status == UNTORN_OK)
+        status = reserve(job, &encoder->former, definition->slot_bytes);
+    if (status != UNTORN_OK)
+        return status;
+    status = ut_stored_chunk_read(target->stored, job->stored, encoder->former.memory,
+                                  &encoder->scratch);
     if (status != UNTORN_OK)
         /* A file that a manifest names and that is not there is damage. */
         return ut_chunk_fail(target, job->number,
                              status == UNTORN_E_ABSENT ? UNTORN_E_CORRUPT : status,
                              untorn_message());
-    assemble(definition, job->extent, encoder->chunk.memory, encoder->former.memory);
-    return write_file(encoder, job, encoder->chunk.memory);
+    assemble(definition, job->extent, chunk, encoder->former.memory);
+    return encode(encoder, job, chunk, out);
 }
 
-static untorn_status link_stored(ut_encode_job *job) {
-    const ut_encode_target *target = job->target;
-    job->bytes = job->stored->bytes;
-    job->hash = job->stored->hash;
-    untorn_status status =
-        ut_array_writer_link(target->writer, job->number, target->stored, job->stored);
-    return status == UNTORN_OK ? status
-                               : ut_chunk_fail(target, job->number, status, untorn_message());
-}
-
-untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job) {
-    switch (job->kind) {
-    case UT_ENCODE_SLOT:
-        return encode_slot(encoder, job);
-    case UT_ENCODE_STORED:
-        return encode_stored(encoder, job);
-    default:
-        return link_stored(job);
-    }
+untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job,
+                              ut_encode_buffer *out) {
+    return job->kind == UT_ENCODE_STORED ? encode_stored(encoder, job, out)
+                                         : encode_slot(encoder, job, out);
 }
 
 void ut_chunk_encoder_free(ut_chunk_encoder *encoder) {
     ut_codec_scratch_free(&encoder->scratch);
     free(encoder->chunk.memory);
-    free(encoder->encoded.memory);
     free(encoder->former.memory);
 }

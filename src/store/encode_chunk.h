@@ -1,26 +1,31 @@
 // SPDX-License-Identifier: MIT
 /*
- * One chunk becomes a file of an array directory: what a worker of the encode pool does.
+ * One chunk becomes the bytes of a file: what a worker of the encode pool does.
  */
 #ifndef UT_ENCODE_CHUNK_H
 #define UT_ENCODE_CHUNK_H
 
 #include "store/encode_pool.h"
 
+typedef struct ut_encode_buffer {
+    void *memory;
+    size_t bytes;
+} ut_encode_buffer;
+
 /* Memory of one thread, reused from chunk to chunk.  Begins as zeros, but for `hold`. */
 typedef struct ut_chunk_encoder {
     ut_hold hold; /* the thread's own copy */
     ut_codec_scratch scratch;
-    struct ut_encode_buffer {
-        void *memory;
-        size_t bytes;
-    } chunk, encoded, former; /* as it is to be stored; encoded; as the previous snapshot has it */
+    ut_encode_buffer chunk, former; /* as it is to be encoded; as the previous snapshot has it */
 } ut_chunk_encoder;
 
-/* Do the job: the file is there, and job->bytes and job->hash are set.  UNTORN_E_OVERTAKEN: the
- * pin ended.  UNTORN_E_CORRUPT, _NO_SPACE, _NO_MEMORY, ...: the message names store, array, chunk.
- */
-untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job);
+/* Encode a job that is no link: sets job->file (in `out`, or the slot), ->bytes and ->hash.
+ * UNTORN_E_OVERTAKEN: the pin ended.  UNTORN_E_CORRUPT, _NO_MEMORY, ...: the message names store,
+ * array and chunk. */
+untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job, ut_encode_buffer *out);
+
+/* Whether what was read of the job's slot until now is the chunk. */
+untorn_status ut_chunk_check(ut_hold *hold, const ut_encode_job *job);
 
 void ut_chunk_encoder_free(ut_chunk_encoder *encoder);
 

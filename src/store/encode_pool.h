@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * Chunks on their way into an array directory: encoded or linked by several threads, recorded in
- * ascending order by the one that adds them.
+ * Chunks on their way into an array directory: encoded by several threads while the thread that
+ * adds them writes what is encoded, so that writing overlaps with compressing.
  *
- *   caller      walks the chunk table, adds a job per chunk, writes the records
- *   workers     take jobs in order; each encodes from shared memory, checks that the pin still
- *               holds, and writes the file; or links one
+ *   coordinator   walks the chunk table, adds a job per chunk; links files; writes files and
+ *                 records, in ascending order
+ *   workers       take jobs in order; each encodes from shared memory and checks that the pin
+ *                 still holds
  *
- * Jobs lie in a ring of a few per worker, so memory is bounded however many chunks there are: a
- * full ring makes the caller wait for its oldest job.  The first failure is kept, with its
- * sentence; jobs after it are passed over.  With one thread the caller does everything itself.
+ * Jobs lie in a ring and encoded bytes in a few buffers, so memory is bounded however many chunks
+ * there are: a full ring makes the coordinator wait for its oldest job.  The first failure is kept,
+ * with its sentence; jobs after it are passed over.
+ *
+ * A flush of little is done by the coordinator alone: to hand over and to wake costs more than to
+ * encode a few small chunks.  Threads begin when they are needed, and they and their buffers stay
+ * from flush to flush, since new memory of that size costs a page fault for each page.
  *
  * A chunk all of which is visible is encoded where it lies: the pin keeps it unchanged.  One that
  * sticks out over the shape is copied first, as what lies beyond may be written meanwhile; there
@@ -47,31 +52,43 @@ typedef struct ut_encode_job {
     const void *slot;
     const ut_manifest_chunk *stored;
     /* set by the pool */
+    const void *file; /* what is to be written: a buffer, or the slot itself */
     uint64_t bytes, hash;
-    bool done;
 } ut_encode_job;
 
 typedef struct ut_encode_pool ut_encode_pool;
 
-/* `hold` is copied for each thread: asking it changes it. */
-untorn_status ut_encode_pool_open(unsigned threads, const ut_hold *hold, ut_encode_pool **pool);
+/* Of so many bytes of chunks in a flush, the coordinator encodes by itself. */
+#define UT_ENCODE_ALONE ((uint64_t)64 << 10)
 
-/* Add a job (copied); numbers of one target ascend.  Also records what is done by now.  Fails with
- * the first failure of any job so far. */
+/* `threads` that compress, beside the caller's own; `alone`: UT_ENCODE_ALONE, or less in tests. */
+untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_pool **pool);
+
+/* A flush begins and ends; between them one thread uses the pool.  `hold` is copied for each
+ * thread: asking it changes it. */
+void ut_encode_pool_begin(ut_encode_pool *pool, const ut_hold *hold);
+void ut_encode_pool_end(ut_encode_pool *pool);
+
+/* Add a job (copied); numbers of one target ascend.  Also writes and records what is encoded by
+ * now.  Fails with the first failure of any job so far. */
 untorn_status ut_encode_pool_add(ut_encode_pool *pool, const ut_encode_job *job);
 
-/* Wait for all jobs and record them; to be called before a target goes, after a failure too.  The
- * first failure, which is forgotten then. */
+/* Wait for all jobs, write and record them; to be called before a target goes, after a failure too.
+ * The first failure, which is forgotten then. */
 untorn_status ut_encode_pool_finish(ut_encode_pool *pool);
 
-/* What was recorded since the pool was opened. */
+/* What was recorded since the flush began. */
 typedef struct ut_encode_counts {
     uint64_t chunks_written, chunks_linked;
     uint64_t bytes_written;
 } ut_encode_counts;
 ut_encode_counts ut_encode_pool_counts(const ut_encode_pool *pool);
 
-/* No jobs are under way.  NULL is allowed. */
+/* No flush is under way.  NULL is allowed. */
 void ut_encode_pool_close(ut_encode_pool *pool);
+
+/* In a forked child, where the threads are not.  What a flush that was under way had in hand is
+ * left alone.  NULL is allowed. */
+void ut_encode_pool_forget(ut_encode_pool *pool);
 
 #endif

@@ -26,7 +26,6 @@
 #define ROUND_PART 16u                    /* of the segment, evicted at a time */
 #define ENOUGH 4u                         /* times what a round needs is looked at */
 #define LEAF_CHUNK (UINT64_C(4) << 10)    /* chunks below this go by the leaf */
-#define NODES_AT_ONCE 32u                 /* whose copies the reserve has room for */
 
 #define THREADS 4u /* that bring chunks in */
 
@@ -95,7 +94,14 @@ static bool can_go(const looking *l, uint64_t number, ut_place place) {
         if ((record->extent[axis] != visible[axis] && !UT_SEEDED(303)) ||
             (open[axis] != visible[axis] && !UT_SEEDED(302)))
             return false;
-    return !ut_grants_need(&l->eviction->writer->publisher.grants, place.version, UINT64_MAX);
+    const ut_grants *grants = &l->eviction->writer->publisher.grants;
+    if (!ut_grants_need(grants, place.version, UINT64_MAX))
+        return true;
+    /* The flusher's pin ends by itself, and no other need end before that. */
+    bool flushing =
+        grants->nonce[UT_FLUSHER_LINE] != 0 && place.version <= grants->commit[UT_FLUSHER_LINE];
+    l->eviction->relief.pinned |= !flushing;
+    return false;
 }
 
 static untorn_status add_candidate(candidates *all, candidate one) {
@@ -198,12 +204,17 @@ static untorn_status find_candidates(ut_eviction *eviction, uint64_t bytes, cand
 }
 
 /* The candidates from `from` on that lie in one object, and not in too many nodes. */
-static size_t run_length(const candidate *from, size_t count) {
+static size_t run_length(const ut_publisher *publisher, const candidate *from, size_t count) {
+    unsigned depth = ut_kind_depth(publisher->objects[from->object]->now.kind);
+    /* The copies of that many the reserve has room for, and something is left of it. */
+    uint64_t most = publisher->eviction_pages * (UT_PAGE / sizeof(ut_node)) * 3 / 4, nodes = depth;
     size_t n = 1;
-    unsigned nodes = 1;
     while (n < count && from[n].object == from->object) {
-        nodes += from[n].first / UT_NODE_CELLS != from[n - 1].first / UT_NODE_CELLS;
-        if (nodes > NODES_AT_ONCE)
+        uint64_t a = from[n - 1].first, b = from[n].first;
+        for (unsigned level = 0; level < depth && (a >>= UT_NODE_SHIFT) != (b >>= UT_NODE_SHIFT);
+             level++)
+            nodes++;
+        if (nodes > most)
             break;
         n++;
     }
@@ -229,6 +240,7 @@ static bool evict(void *context, uint64_t bytes) {
     if (bytes < part)
         bytes = part;
     candidates all = {0};
+    eviction->relief.pinned = false;
     ut_grants_look(&writer->publisher);
     untorn_status status = find_candidates(eviction, bytes, &all);
     if (status == UNTORN_OK && all.count != 0) {
@@ -238,7 +250,7 @@ static bool evict(void *context, uint64_t bytes) {
             sum += all.list[chosen].bytes;
         qsort(all.list, chosen, sizeof *all.list, by_place);
         for (size_t i = 0; i < chosen && status == UNTORN_OK;) {
-            size_t n = run_length(all.list + i, chosen - i);
+            size_t n = run_length(&writer->publisher, all.list + i, chosen - i);
             status = evict_run(eviction, all.list + i, n);
             for (size_t k = i; k < i + n && status == UNTORN_OK; k++)
                 evicted += all.list[k].bytes;
@@ -384,8 +396,9 @@ untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, u
         free(eviction);
         return status;
     }
+    ut_read_through_own(eviction->read_through, writer->segment.super->uuid);
     eviction->writer = writer;
-    eviction->relief = (ut_relief){eviction, evict, wait_for_flush, end_waiting, next};
+    eviction->relief = (ut_relief){eviction, false, evict, wait_for_flush, end_waiting, next};
     writer->fetch = fetch;
     writer->publisher.relief = &eviction->relief;
     ut_evict_reserve(&writer->publisher);

@@ -46,6 +46,27 @@ static untorn_status flush_members(ut_flushing *flushing) {
     return status;
 }
 
+static untorn_status encode_members(ut_flushing *flushing) {
+    const ut_flush_options *options = flushing->options;
+    ut_flush_report *report = flushing->report;
+    ut_encode_pool *temporary = NULL;
+    untorn_status status = UNTORN_OK;
+    if (options->pool == NULL)
+        status = ut_encode_pool_open(options->threads, UT_ENCODE_ALONE, &temporary);
+    if (status != UNTORN_OK)
+        return status;
+    flushing->pool = options->pool != NULL ? options->pool : temporary;
+    ut_encode_pool_begin(flushing->pool, &flushing->snapshot->hold);
+    status = flush_members(flushing);
+    ut_encode_counts counts = ut_encode_pool_counts(flushing->pool);
+    report->chunks_written = counts.chunks_written;
+    report->chunks_linked = counts.chunks_linked;
+    report->bytes_written = counts.bytes_written;
+    ut_encode_pool_end(flushing->pool);
+    ut_encode_pool_close(temporary);
+    return status;
+}
+
 static untorn_status write_snapshot(ut_flushing *flushing) {
     ut_segment *segment = flushing->snapshot->reader->segment;
     ut_flush_report *report = flushing->report;
@@ -60,14 +81,7 @@ static untorn_status write_snapshot(ut_flushing *flushing) {
     untorn_status status = ut_snapshot_writer_begin(flushing->store, &head, &flushing->writer);
     if (status != UNTORN_OK)
         return status;
-    status = flush_members(flushing);
-    if (flushing->pool != NULL) {
-        ut_encode_counts counts = ut_encode_pool_counts(flushing->pool);
-        report->chunks_written = counts.chunks_written;
-        report->chunks_linked = counts.chunks_linked;
-        report->bytes_written = counts.bytes_written;
-        ut_encode_pool_close(flushing->pool);
-    }
+    status = encode_members(flushing);
     if (status != UNTORN_OK) {
         ut_snapshot_writer_abandon(flushing->writer);
         return status;

@@ -10,13 +10,15 @@
 #define UT_FLUSH_H
 
 #include "array/reader.h"
+#include "store/encode_pool.h"
 #include "store/snapshot_writer.h"
 
 typedef struct ut_flush_options {
     ut_zarr_format format;
     unsigned threads;
-    bool export;     /* real directories; nothing is linked */
-    uint64_t commit; /* UNTORN_NEWEST or one that can be read */
+    ut_encode_pool *pool; /* of that many threads, which stay; NULL: one for this flush */
+    bool export;          /* real directories; nothing is linked */
+    uint64_t commit;      /* UNTORN_NEWEST or one that can be read */
 } ut_flush_options;
 
 typedef struct ut_flush_report {

@@ -210,9 +210,6 @@ static untorn_status write_array(ut_flushing *flushing, ut_snapshot_member *memb
                                   .header = array->header,
                                   .generation = member->descriptor.stamp}};
     untorn_status status = ut_codec_parse(array->definition->codec, &walk.target.codec);
-    if (status == UNTORN_OK && flushing->pool == NULL)
-        status = ut_encode_pool_open(flushing->options->threads, &flushing->snapshot->hold,
-                                     &flushing->pool);
     /* An export looks for it when it needs it. */
     if (status == UNTORN_OK && flushing->previous.linkable)
         status = open_stored(&walk);

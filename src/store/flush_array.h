@@ -17,7 +17,7 @@ typedef struct ut_flushing {
     untorn_snapshot *snapshot; /* pinned */
     ut_previous previous;
     ut_snapshot_writer *writer;
-    ut_encode_pool *pool; /* NULL until an array has to be written */
+    ut_encode_pool *pool;
     ut_flush_report *report;
 } ut_flushing;
 

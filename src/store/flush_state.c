@@ -189,8 +189,9 @@ bool ut_flush_answered(const ut_segment *segment, const ut_flush_wish *wish, uin
     /* Before the state: if the flush that counts has ended, its outcome is seen. */
     uint32_t ended = ut_load_acquire(&segment->store->ended);
     untorn_flush_state state;
-    if (ut_flush_state_read(segment, &state) != UNTORN_OK)
-        return false;
+    *status = ut_flush_state_read(segment, &state);
+    if (*status != UNTORN_OK)
+        return *status != UNTORN_E_OVERTAKEN;
     if (state.flushed_commit >= wish->commit) {
         if (commit != NULL)
             *commit = state.flushed_commit;
@@ -199,7 +200,12 @@ bool ut_flush_answered(const ut_segment *segment, const ut_flush_wish *wish, uin
     }
     if (state.failures == 0 || (int32_t)(ended - wish->begun) < 1)
         return false;
-    *status = ut_fail(state.status, "%s", state.error);
+    if (state.status == UNTORN_OK ||
+        strcmp(untorn_status_text(state.status), "unknown status") == 0)
+        *status =
+            ut_fail(UNTORN_E_CORRUPT, "%s: damaged: state of its flushing", segment->message_name);
+    else
+        *status = ut_fail(state.status, "%s", state.error);
     return true;
 }
 

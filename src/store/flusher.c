@@ -9,11 +9,11 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "store/retention.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +29,14 @@ struct ut_flusher {
     const ut_store *store;
     ut_flush_config config;
     untorn_reader *reader;
+    ut_encode_pool *pool;
     untorn_notify *notify;
     void *notify_context;
     pthread_t thread;
     _Atomic bool stopping;
     unsigned failures; /* in a row */
     uint32_t answered; /* of the requests that were made */
+    ut_flusher *next_forgotten;
 
     pthread_mutex_t gate; /* of what follows */
     pthread_cond_t changed;
@@ -120,6 +122,7 @@ static void fail(ut_flusher *flusher, untorn_status status) {
 static void flush_now(ut_flusher *flusher) {
     ut_flush_options options = {.format = flusher->config.format,
                                 .threads = flusher->config.threads,
+                                .pool = flusher->pool,
                                 .commit = UNTORN_NEWEST};
     ut_flush_report report;
     int64_t begin = ut_clock_monotonic();
@@ -208,16 +211,6 @@ static void free_flusher(ut_flusher *flusher) {
     free(flusher);
 }
 
-/* Signals are for the program's own threads. */
-static int start_thread(ut_flusher *flusher) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&flusher->thread, NULL, run, flusher);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
                                const ut_flush_config *config, untorn_notify *notify,
                                void *notify_context, ut_flusher **out) {
@@ -239,16 +232,21 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
     untorn_status status = ut_reader_open_flusher(writer->segment.name, &flusher->reader);
     if (status != UNTORN_OK)
         goto free_flusher;
+    status = ut_encode_pool_open(config->threads, UT_ENCODE_ALONE, &flusher->pool);
+    if (status != UNTORN_OK)
+        goto close_reader;
     /* Here, not in the thread: what is asked for from now on is answered. */
     flusher->answered = ut_load_acquire(&writer->segment.control->flush_requests);
-    int error = start_thread(flusher);
+    int error = ut_thread_start(&flusher->thread, run, flusher);
     if (error != 0) {
         status = ut_fail_errno(UNTORN_E_SYSTEM, error, "%s: cannot start the flusher", store->who);
-        goto close_reader;
+        goto close_pool;
     }
     *out = flusher;
     return UNTORN_OK;
 
+close_pool:
+    ut_encode_pool_close(flusher->pool);
 close_reader:
     untorn_reader_close(flusher->reader);
 free_flusher:
@@ -261,11 +259,16 @@ void ut_flusher_stop(ut_flusher *flusher) {
     ut_store_release(&flusher->stopping, true);
     ut_flush_ask(flusher->segment, 0, &wish); /* to wake it, after it can see why */
     pthread_join(flusher->thread, NULL);
+    ut_encode_pool_close(flusher->pool);
     untorn_reader_close(flusher->reader);
     free_flusher(flusher);
 }
 
 void ut_flusher_forget(ut_flusher *flusher) {
-    untorn_reader_close(flusher->reader);
-    free(flusher);
+    ut_encode_pool_forget(flusher->pool);
+    /* Where its thread was in the parent nobody knows: in the middle of the reader's lists, with
+     * its lock taken.  So the reader is left as it is. */
+    static ut_flusher *forgotten;
+    flusher->next_forgotten = forgotten;
+    forgotten = flusher;
 }

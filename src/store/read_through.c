@@ -11,6 +11,7 @@
 #include "base/file_ops.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
+#include "base/thread.h"
 #include "store/chunk_cache.h"
 
 #include <errno.h>
@@ -34,6 +35,8 @@ struct ut_held_array {
 
 struct ut_read_through {
     ut_store store;
+    bool owned; /* by the segment of this UUID: another's snapshots are none of its */
+    uint64_t uuid[2];
     unsigned threads;
     pthread_mutex_t lock; /* of what follows */
     ut_held_array *held;  /* most recently used first */
@@ -118,9 +121,20 @@ static untorn_status view_of(ut_read_through *rt, uint64_t commit) {
     untorn_status status = ut_store_view_open(&rt->store, commit, &view);
     if (status != UNTORN_OK)
         return status;
+    if (rt->owned && memcmp(view->manifest.uuid, rt->uuid, sizeof rt->uuid) != 0) {
+        ut_store_view_close(view);
+        return ut_fail(UNTORN_E_FOREIGN_STORE, "%s: belongs to another segment", rt->store.who);
+    }
     ut_store_view_close(rt->view);
     rt->view = view;
     return UNTORN_OK;
+}
+
+/* Whether a chunk of the one is a chunk of the other: whoever fetches takes that many bytes. */
+static bool same_chunks(const ut_definition *a, const ut_definition *b) {
+    return a->rank == b->rank && a->slot_bytes == b->slot_bytes &&
+           memcmp(a->chunks, b->chunks, a->rank * sizeof *a->chunks) == 0 &&
+           strcmp(a->dtype.text, b->dtype.text) == 0;
 }
 
 /* The array in rt->view.  *held is NULL if that does not fit. */
@@ -144,13 +158,12 @@ static untorn_status look_in_view(ut_read_through *rt, const search *wanted, ut_
     if (held == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", rt->store.who);
     untorn_status status = ut_stored_array_open(rt->view, &object, &held->stored);
-    if (status == UNTORN_OK && strcmp(held->stored->manifest.definition->dtype.text,
-                                      wanted->definition->dtype.text) != 0) {
+    if (status == UNTORN_OK &&
+        !same_chunks(held->stored->manifest.definition, wanted->definition)) {
         ut_stored_array_close(held->stored);
         status =
-            ut_fail(UNTORN_E_CORRUPT, "%s: array \"%s\": has data type %s, not %s", rt->store.who,
-                    wanted->definition->name, held->stored->manifest.definition->dtype.text,
-                    wanted->definition->dtype.text);
+            ut_fail(UNTORN_E_CORRUPT, "%s: array \"%s\": has other chunks or another data type",
+                    rt->store.who, wanted->definition->name);
     }
     if (status != UNTORN_OK) {
         free(held);
@@ -398,7 +411,7 @@ untorn_status ut_read_through_fetch(ut_read_through *rt, const ut_wanted *wanted
     pthread_t threads[64];
     unsigned started = 0, most = rt->threads < 64 ? rt->threads : 64;
     while (started + 1 < most && started + 1 < count &&
-           pthread_create(&threads[started], NULL, work, &b) == 0)
+           ut_thread_start(&threads[started], work, &b) == 0)
         started++;
     work(&b);
     for (unsigned i = 0; i < started; i++)
@@ -416,6 +429,8 @@ untorn_status ut_read_through_open(const char *store_path, size_t cache_bytes, u
         return ut_fail(UNTORN_E_NO_MEMORY, "store \"%s\": out of memory", store_path);
     rt->threads = threads;
     untorn_status status = ut_store_open(&rt->store, store_path, false);
+    if (status == UNTORN_E_NO_STORE) /* there was one, and something is only there */
+        status = ut_fail(UNTORN_E_CORRUPT, "%s", untorn_message());
     if (status == UNTORN_OK && cache_bytes > 0 &&
         (rt->cache = ut_chunk_cache_create(cache_bytes)) == NULL) {
         ut_store_close(&rt->store);
@@ -428,6 +443,11 @@ untorn_status ut_read_through_open(const char *store_path, size_t cache_bytes, u
     pthread_mutex_init(&rt->lock, NULL);
     *out = rt;
     return UNTORN_OK;
+}
+
+void ut_read_through_own(ut_read_through *rt, const uint64_t uuid[2]) {
+    memcpy(rt->uuid, uuid, sizeof rt->uuid);
+    rt->owned = true;
 }
 
 void ut_read_through_close(ut_read_through *rt) {

@@ -28,6 +28,8 @@ static untorn_status fetch(untorn_reader *reader, const ut_wanted *wanted, size_
         if (status == UNTORN_OK)
             status =
                 ut_read_through_open(config.path, reader->cache_bytes, reader->threads, &opened);
+        if (status == UNTORN_OK)
+            ut_read_through_own(opened, reader->segment->super->uuid);
         reader->backed = opened;
     }
     ut_read_through *read_through = reader->backed;

@@ -49,7 +49,8 @@ untorn_status ut_array_writer_begin(ut_snapshot_writer *writer, const ut_manifes
                                     const ut_definition *definition, const uint64_t *shape,
                                     const char *attributes, ut_array_writer **array);
 
-/* A chunk's file, from encoded bytes.  Several threads may call this and _link at once. */
+/* A chunk's file, from encoded bytes; synced by ut_array_writer_end() at the latest.  Several
+ * threads may call this and _link at once. */
 untorn_status ut_array_writer_file(ut_array_writer *array, uint64_t number, const void *bytes,
                                    size_t n);
 

@@ -38,7 +38,8 @@ void flushing_end(void) {
 
 untorn_status flushing_try(void) {
     ut_flush_options options = {.format = (ut_zarr_format)flushing.format,
-                                .threads = flushing.threads};
+                                .threads = flushing.threads,
+                                .pool = flushing.pool};
     return ut_flush(&flushing.store, flushing.reader, &options, &flushing.report);
 }
 

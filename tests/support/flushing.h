@@ -24,6 +24,7 @@ struct flushing {
     ut_store store;
     ut_flush_report report; // of the last flush
     unsigned threads;       // 1 unless a test says otherwise
+    ut_encode_pool *pool;   // NULL unless a test says otherwise
     unsigned format;        // 2
 };
 extern struct flushing flushing;

@@ -171,7 +171,6 @@ UNTORN_API untorn_status untorn_dtype_size(const char *dtype, size_t *itemsize);
 typedef struct untorn_writer untorn_writer;
 typedef struct untorn_writer_array untorn_writer_array;
 
-/* untorn_writer_options.flags */
 /*
  * Told what nobody asked about: that a flush failed, or that the newest store snapshot is damaged
  * and an older one was taken.  `sentence` lives until the callback returns.  Called from the thread
@@ -181,6 +180,7 @@ typedef void untorn_notify(void *context, untorn_status status, const char *sent
 
 #define UNTORN_ON_DEMAND (-1) /* a flush_interval: only by untorn_flush() and at close */
 
+/* untorn_writer_options.flags */
 #define UNTORN_CREATE_ONLY 1u /* UNTORN_E_SEGMENT_EXISTS if there is one */
 #define UNTORN_ADOPT_ONLY 2u  /* UNTORN_E_NO_SEGMENT if there is none */
 

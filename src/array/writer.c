@@ -283,7 +283,11 @@ untorn_status untorn_commit(untorn_writer *writer, uint64_t *commit) {
     if (count != 0) {
         status = ut_publish(&writer->publisher, writer->published, count);
         /* Evicting takes a commit number: what was completed with the next one is so again. */
-        while (status == UNTORN_E_NO_SPACE && ut_space_relieve(&writer->publisher, COMMIT_BYTES)) {
+        uint64_t bytes = COMMIT_BYTES;
+        while (status == UNTORN_E_NO_SPACE && ut_space_relieve(&writer->publisher, bytes)) {
+            /* So much was there, and it was not enough. */
+            if (bytes < writer->segment.super->size)
+                bytes *= 2;
             for (untorn_writer_array *array = writer->touched; array != NULL;
                  array = array->next_touched)
                 complete_next(writer, array);

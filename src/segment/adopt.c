@@ -88,11 +88,18 @@ static untorn_status claim_place(claim *c, ut_place place, unsigned level, uint6
     if (!ut_ref_good(place.ref, place.version, descriptor->uid, level) ||
         place.version > descriptor->commit)
         return damaged(c->publisher, c->object, "damaged cell for", offset);
-    if (place.ref & UT_REF_EVICTED) {
+    bool is_node = level > 0 && level < UT_LEVEL_ATTRIBUTES;
+    bool evicted = (place.ref & UT_REF_EVICTED) != 0;
+    bool subtree = (place.ref & UT_REF_SUBTREE) != 0;
+    /* What has a place is given up one day: not that of a cell that must have none. */
+    if (subtree != (evicted && is_node) ||
+        (evicted && (offset != 0 || level == UT_LEVEL_ATTRIBUTES ||
+                     (descriptor->kind & UT_KIND_MASK) != UT_KIND_ARRAY)))
+        return damaged(c->publisher, c->object, "impossible cell for", offset);
+    if (evicted) {
         c->publisher->evicted = true;
         return UNTORN_OK;
     }
-    bool is_node = level > 0 && level < UT_LEVEL_ATTRIBUTES;
     uint64_t bytes = is_node
                          ? sizeof(ut_node)
                          : ut_slot_bytes(segment, level == 0 ? descriptor->slot_bytes : 0, offset);
@@ -249,6 +256,7 @@ static untorn_status find_window(ut_publisher *publisher, ut_object *object) {
     if (ut_descriptor_of_generation(publisher->segment, object->header, object->generation,
                                     &object->now) != UT_FOUND)
         return damaged(publisher, object, "damaged descriptor of generation", object->generation);
+    object->cut = object->now.data_commit; /* it may have been any up to this */
     uint64_t lowest = object->generation, commit = object->now.commit;
     while (lowest > 1 && lowest > object->oldest) {
         ut_descriptor below;

@@ -150,6 +150,10 @@ static void fill_record(ut_publisher *publisher, ut_object *const *objects, size
 /* --- after step 6 --- */
 
 static void settle(ut_publisher *publisher, ut_object *object) {
+    if (object->now.stamp == 0)
+        object->cut = object->next.data_commit;
+    else if (object->keep < object->now.cells)
+        object->cut = object->next.commit;
     object->now = object->next;
     object->now.stamp = object->generation;
     object->ring_commits[object->generation & (object->ring_entries - 1)] = object->next.commit;

@@ -74,6 +74,7 @@ typedef struct ut_object {
     uint32_t index; /* of the header */
     ut_header *header;
     ut_descriptor now; /* the last published; stamp 0: none since the header is this object's */
+    uint64_t cut;      /* no commit since took cells away or gave them other numbers */
 
     /* mirrors of the shared words */
     uint64_t generation; /* of the header; goes on where a deleted object's ended */

@@ -356,24 +356,32 @@ static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
                    publisher->versions, pins, store);
 }
 
-/* Whatever was evicted is worth another try: a commit needs many small pieces, not one of `bytes`.
- */
-bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
+/* Evict something; if there is nothing, end a pin. */
+static bool give_way(ut_publisher *publisher, uint64_t bytes) {
     uint64_t before = publisher->commit;
     uint64_t offset = take_evicted(publisher, bytes);
-    bool evicted = publisher->commit != before;
-    if (offset == 0 && !evicted && (has_queued(publisher) || pins_keep(publisher)) &&
-        ut_grants_revoke(publisher)) {
-        ut_space_release_held(publisher);
-        return true;
-    }
-    if (offset == 0 && !evicted)
-        offset = take_flushed(publisher, bytes);
     if (offset != 0)
         ut_alloc_give(publisher->alloc, offset, bytes);
-    else if (publisher->commit == before)
-        return no_space(publisher, bytes) == UNTORN_OK;
+    if (publisher->commit != before)
+        return true;
+    if (!(has_queued(publisher) || pins_keep(publisher)) || !ut_grants_revoke(publisher))
+        return false;
+    ut_space_release_held(publisher);
     return true;
+}
+
+/* Whatever gave way is worth another try, and nothing else is: what a commit needs are small
+ * pieces, in all more or less than `bytes`. */
+bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
+    const ut_relief *relief = publisher->relief;
+    bool gave_way = give_way(publisher, bytes);
+    while (!gave_way && relief != NULL && relief->wait(relief->context)) {
+        ut_grants_look(publisher); /* the flush's own pin */
+        gave_way = give_way(publisher, bytes);
+    }
+    if (relief != NULL)
+        relief->end(relief->context);
+    return gave_way || no_space(publisher, bytes) == UNTORN_OK;
 }
 
 untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,

@@ -165,17 +165,18 @@ static void discard(update *u, ut_place place) {
 }
 
 /*
- * If all that the node has is only in the store: a cell for the subtree.  Its version says from
- * which snapshot on the store has the subtree so: the highest of its chunks'.  What is absent may
- * have been cut off, and earlier snapshots show it still; cutting copies the node, so that
- * `former`, the version it had before this update, is not below that commit.
+ * If all that the node has is only in the store: a cell for the subtree.
+ *
+ * It stands for what is absent, too, and for where chunks are in the grid: store snapshots from
+ * before the last cut or renumbering have both otherwise.  So one after that must be there, and the
+ * cell's version keeps to those.
  */
-static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, uint64_t first,
-                     uint64_t former) {
-    if (!u->collapse || span_of(level) > u->object->now.cells - first)
+static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, uint64_t first) {
+    const ut_object *object = u->object;
+    if (!u->collapse || span_of(level) > object->now.cells - first ||
+        ut_load_relaxed(&u->publisher->segment->store->flushed_commit) < object->cut)
         return;
     uint64_t highest = 0;
-    bool absent = false;
     for (unsigned i = 0; i < UT_NODE_CELLS; i++) {
         ut_place below = ut_cell_load(&node->cells[i]);
         /* A sealed one would lose its seal. */
@@ -183,14 +184,11 @@ static void collapse(update *u, ut_node *node, ut_place *place, unsigned level, 
             return;
         if (below.ref != 0 && below.version > highest)
             highest = below.version;
-        absent = absent || below.ref == 0;
     }
     if (highest == 0)
         return;
-    if (absent && former > highest)
-        highest = former;
-    if (highest > ut_load_relaxed(&u->publisher->segment->store->flushed_commit))
-        return;
+    if (highest < object->cut)
+        highest = object->cut;
     discard(u, *place);
     *place = evicted_place(highest, 0, u->uid, level);
 }
@@ -282,7 +280,6 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
         return UNTORN_OK;
     }
     ut_node *node;
-    uint64_t former = place->version;
     if (place->ref == 0) {
         size_t present = 0;
         while (present < count && changes[present].offset == 0 && changes[present].flags == 0)
@@ -317,7 +314,7 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
             ut_cell_store(&node->cells[index], below);
         i = end;
     }
-    collapse(u, node, place, level, first, former);
+    collapse(u, node, place, level, first);
     return UNTORN_OK;
 }
 

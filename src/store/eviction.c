@@ -236,7 +236,7 @@ static untorn_status evict_run(ut_eviction *eviction, const candidate *run, size
 static bool evict(void *context, uint64_t bytes) {
     ut_eviction *eviction = context;
     untorn_writer *writer = eviction->writer;
-    uint64_t part = writer->segment.super->size / ROUND_PART, evicted = 0;
+    uint64_t part = writer->segment.super->size / ROUND_PART, before = writer->publisher.commit;
     if (bytes < part)
         bytes = part;
     candidates all = {0};
@@ -252,13 +252,11 @@ static bool evict(void *context, uint64_t bytes) {
         for (size_t i = 0; i < chosen && status == UNTORN_OK;) {
             size_t n = run_length(&writer->publisher, all.list + i, chosen - i);
             status = evict_run(eviction, all.list + i, n);
-            for (size_t k = i; k < i + n && status == UNTORN_OK; k++)
-                evicted += all.list[k].bytes;
             i += n;
         }
     }
     free(all.list);
-    return evicted != 0;
+    return writer->publisher.commit != before;
 }
 
 /* --- waiting for a flush --- */

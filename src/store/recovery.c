@@ -10,7 +10,9 @@
 #include "store/recovery.h"
 
 #include "array/grid.h"
+#include "base/file_ops.h"
 #include "base/status.h"
+#include "store/durable.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,7 +45,7 @@ static untorn_status pass_over(const ut_store *store, untorn_notify *notify, voi
     char reason[1024], sentence[1536];
     snprintf(reason, sizeof reason, "%s", untorn_message());
     snprintf(sentence, sizeof sentence, "%s: snapshot %" PRIu64 " is damaged%s: %s", store->who,
-             commit, last ? "" : ", the one before it is taken", reason);
+             commit, last ? "" : " and put aside, the one before it is taken", reason);
     if (last || notify == NULL)
         return ut_fail(UNTORN_E_CORRUPT, "%s: snapshot %" PRIu64 " is damaged: %s", store->who,
                        commit, reason);
@@ -77,6 +79,33 @@ untorn_status ut_recovery_choose(const ut_store *store, untorn_notify *notify, v
             break;
     }
     free(commits);
+    return status;
+}
+
+static untorn_status put_one_aside(const ut_store *store, uint64_t commit) {
+    char from[UT_STORE_PATH_MAX], to[UT_STORE_PATH_MAX];
+    untorn_status status = ut_store_path(store, from, "snapshots/%" PRIu64, commit);
+    if (status == UNTORN_OK)
+        status = ut_store_path(store, to, UT_STORE_ASIDE "/%" PRIu64, commit);
+    return status == UNTORN_OK ? ut_durable_rename(store->who, from, to, false) : status;
+}
+
+untorn_status ut_recovery_put_aside(const ut_store *store, const uint64_t *commits, size_t count,
+                                    uint64_t taken) {
+    char aside[UT_STORE_PATH_MAX], snapshots[UT_STORE_PATH_MAX];
+    struct stat stat;
+    untorn_status status = ut_store_path(store, aside, UT_STORE_ASIDE);
+    if (status == UNTORN_OK)
+        status = ut_store_path(store, snapshots, "snapshots");
+    if (status == UNTORN_OK)
+        status = ut_store_set_latest(store, taken);
+    if (status == UNTORN_OK && ut_files->lstat(aside, &stat) != 0)
+        status = ut_durable_mkdir(store->who, aside);
+    for (size_t i = 0; i < count && commits[i] > taken && status == UNTORN_OK; i++)
+        status = put_one_aside(store, commits[i]);
+    const char *const changed[] = {aside, store->path, snapshots};
+    for (size_t i = 0; i < 3 && status == UNTORN_OK; i++)
+        status = ut_durable_sync_directory(store->who, changed[i]);
     return status;
 }
 

@@ -20,4 +20,10 @@ untorn_status ut_recovery_choose(const ut_store *store, untorn_notify *notify, v
  * store when it is needed. */
 untorn_status ut_recovery_restore(untorn_writer *writer, const ut_store_view *view);
 
+/* Put the snapshots above `taken` aside, as STORE/passed-over/COMMIT: what they have is of a
+ * history that ended, and neither reads nor flushes of the new one may take it for theirs.  Their
+ * data stay until somebody removes them. */
+untorn_status ut_recovery_put_aside(const ut_store *store, const uint64_t *commits, size_t count,
+                                    uint64_t taken);
+
 #endif

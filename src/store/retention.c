@@ -132,6 +132,15 @@ static bool is_array_directory(const char *name) {
     return strspn(name, "0123456789abcdef") == 16 && name[16] == '\0';
 }
 
+static uint64_t commit_of(const char *array_directory) {
+    const char *dash = strchr(array_directory, '-');
+    return dash == NULL ? 0 : strtoull(dash + 1, NULL, 10);
+}
+
+static bool is_number(const char *name) {
+    return name[0] != '\0' && name[strspn(name, "0123456789")] == '\0';
+}
+
 static bool is_temporary(const char *name) {
     return strncmp(name, ".tmp-", 5) == 0;
 }
@@ -215,6 +224,23 @@ static untorn_status remove_unnamed(const ut_store *store, const ut_key_set *dir
     return first;
 }
 
+/* What a damaged snapshot that was put aside may need stays until somebody removes that: all array
+ * directories up to its commit.  A restart begins above them, so these get no more. */
+static untorn_status mark_put_aside(const ut_store *store, ut_key_set *directories) {
+    ut_key_set aside = UT_KEY_SET_INIT;
+    untorn_status status = list(store, UT_STORE_ASIDE, is_number, &aside);
+    uint64_t highest = 0;
+    for (size_t i = 0; i < aside.count && status == UNTORN_OK; i++) {
+        uint64_t commit = strtoull(ut_key_set_bytes(&aside, i), NULL, 10);
+        highest = commit > highest ? commit : highest;
+    }
+    ut_key_set_free(&aside);
+    for (size_t i = 0; i < directories->count && status == UNTORN_OK; i++)
+        if (commit_of(ut_key_set_bytes(directories, i)) <= highest)
+            directories->keys[i].mark = true;
+    return status;
+}
+
 /* Remove the array directories that no snapshot names. */
 static untorn_status sweep(const ut_store *store) {
     ut_key_set directories = UT_KEY_SET_INIT;
@@ -222,6 +248,8 @@ static untorn_status sweep(const ut_store *store) {
     untorn_status status = list(store, "arrays", is_array_directory, &directories);
     if (status == UNTORN_OK && directories.count > 0) {
         status = mark_all(store, &directories, &all);
+        if (status == UNTORN_OK)
+            status = mark_put_aside(store, &directories);
         if (status == UNTORN_OK && all)
             status = remove_unnamed(store, &directories);
     }

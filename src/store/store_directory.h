@@ -8,6 +8,7 @@
  *       .manifest .lease .zgroup ...        (.lease: readers lock it to keep the snapshot)
  *   STORE/arrays/<uid>-<commit>-<nonce>/    one array's metadata and chunk files; immutable
  *       .manifest .zarray ... 0.0 0.1 ...
+ *   STORE/passed-over/<commit>/             a damaged snapshot that a restart put aside; for people
  *   STORE/.../.tmp-<nonce>                  being built, or being deleted
  *
  * Numbers in names are decimal, a nonce is 16 hexadecimal digits.
@@ -21,6 +22,7 @@
 
 #include "untorn.h"
 
+#define UT_STORE_ASIDE "passed-over"
 #define UT_STORE_PATH_MAX 4096 /* of anything in it */
 
 typedef struct ut_store {

@@ -77,7 +77,12 @@ static untorn_status creating(void *context, ut_segment_options *create) {
     if (status != UNTORN_OK)
         return status;
     uint64_t epoch = (count > 0 ? commits[0] >> UT_EPOCH_SHIFT : 0) + 1;
+    if (count > 0 && commits[0] > o->view->manifest.commit)
+        status =
+            ut_recovery_put_aside(&o->attached->store, commits, count, o->view->manifest.commit);
     free(commits);
+    if (status != UNTORN_OK)
+        return status;
     if (epoch >> (64 - UT_EPOCH_SHIFT) != 0)
         return ut_fail(UNTORN_E_LIMIT,
                        "%s: was restarted from %" PRIu64 " times, the most there can be",
@@ -217,8 +222,8 @@ static untorn_status opened(void *context, untorn_writer *writer) {
     complete_config(writer, o->options, config);
     if (!attached->opened)
         status = open_store(o, config->path);
-    uint64_t newest;
-    int64_t time;
+    uint64_t newest = 0;
+    int64_t time = 0;
     if (status == UNTORN_OK)
         status = check_belongs(writer, &attached->store, &newest, &time);
     if (status == UNTORN_OK)

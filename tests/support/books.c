@@ -31,6 +31,8 @@ static void add_place(struct sum *sum, ut_place place, unsigned level, uint64_t 
     uint64_t offset = ut_ref_offset(place.ref);
     must(ut_ref_good(place.ref, place.version, object->now.uid, level), "a cell of object %u",
          object->index);
+    if (place.ref & UT_REF_EVICTED) /* only in the store */
+        return;
     if (level == 0) {
         add(sum, ut_slot_bytes(segment, object->now.slot_bytes, offset));
         return;
@@ -101,6 +103,8 @@ void books_must_add_up(untorn_writer *writer, uint64_t ballast, const char *when
         add(&sum, UT_RING_BYTES(UT_RING_SMALL));
     for (size_t i = 0; i < publisher->held.count; i++)
         add(&sum, publisher->held.list[i].bytes);
+    for (unsigned i = 0; i < publisher->eviction_pages; i++)
+        add(&sum, UT_PAGE);
     for (uint32_t i = 0; i < writer->arrays_capacity; i++)
         if (writer->arrays[i] != NULL && writer->arrays[i]->attributes != 0)
             add(&sum, writer->arrays[i]->attributes_bytes);

@@ -5,7 +5,7 @@
  * BOOKS.  Every byte of the heap is free or in exactly one of: the pages of
  * headers, the rings, the retained descriptors, what the newest generations
  * reach, what waits in a queue or is held by a pin, and what the open transaction
- * took.  Anything else is a leak or is used twice.
+ * took, and what is set aside for evictions.  Anything else is a leak or is used twice.
  *
  * DEATH.  A copy of a segment's files, made between any two steps, is exactly what
  * a writer that is killed there leaves behind: the nonce is the same in all files, so

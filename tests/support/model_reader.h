@@ -24,6 +24,7 @@ struct model_reader {
     untorn_reader *reader;
     unsigned count;
     struct model_handle handles[2 * MODEL_ARRAYS];
+    int evicting; // evictions publish generations without a change
     uint64_t reads;
 };
 

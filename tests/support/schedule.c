@@ -5,13 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "array/writer.h"
+#include "base/file_ops.h"
+#include "cache_world.h"
 #include "must.h"
 #include "names.h"
+#include "store/durable.h"
+#include "store/writer_store.h"
 
 char world_context[256];
-int world_ballast;
+int world_ballast, world_store;
+unsigned world_spare;
 
 static const struct {
     const char *name;
@@ -40,12 +46,52 @@ static void fill_segment(struct world *world) {
     must_ok(untorn_commit(world->writer, NULL));
 }
 
+// Take all that is free but world_spare pages.
+static void take_ballast(struct world *world) {
+    ut_publisher *publisher = &world->writer->publisher;
+    uint64_t offset, count = 0, kept[16];
+    for (; (offset = ut_space_take_free(publisher, UT_PAGE)) != 0; count++)
+        kept[count % 16] = offset;
+    for (unsigned i = 0; i < world_spare && i < 16 && count > 0; i++)
+        ut_space_give(publisher, kept[--count % 16], UT_PAGE);
+    world->ballast = count * UT_PAGE;
+    world->tight = 1;
+}
+
+static int no_fsync(int fd) {
+    (void)fd;
+    return 0;
+}
+
+// On the tmpfs of the segments, and never synced: what survives a power cut is another question.
+static void choose_store(struct world *world, untorn_writer_options *options) {
+    static struct ut_file_ops table;
+    static const char *directory;
+    static unsigned count;
+    if (directory == NULL) {
+        if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
+            setenv("TMPDIR", "/dev/shm", 1);
+        directory = test_directory("schedule");
+        table = ut_files_system;
+        table.fsync = no_fsync;
+        ut_files_replace(&table);
+    }
+    snprintf(world->store, sizeof world->store, "%s/%u", directory, count++);
+    options->store = world->store;
+    options->flush_interval = UNTORN_ON_DEMAND;
+    options->flush_bytes = UINT64_MAX;
+    options->keep_snapshots = 2;
+    options->keep_time = 1;
+}
+
 void world_begin(struct world *world, unsigned versions, uint64_t size) {
     memset(world, 0, sizeof *world);
     world->segment = test_segment("schedule");
     untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
     options.versions = versions;
     options.size = size;
+    if (world_store)
+        choose_store(world, &options);
     must_ok(untorn_writer_open(world->segment, &options, &world->writer));
     for (enum world_array a = 0; a < W_ARRAYS; a++) {
         // In place for good: readers look at it while more is added.
@@ -54,6 +100,8 @@ void world_begin(struct world *world, unsigned versions, uint64_t size) {
         world_define(world, a);
     }
     world_commit(world);
+    if (world_spare > 0)
+        take_ballast(world);
     if (world_ballast) {
         world->tight = 1;
         fill_segment(world);
@@ -63,6 +111,8 @@ void world_begin(struct world *world, unsigned versions, uint64_t size) {
 void world_end(struct world *world) {
     untorn_writer_close(world->writer);
     must_ok(untorn_segment_remove(world->segment));
+    if (world->store[0] != '\0')
+        must_ok(ut_durable_remove_tree("test", world->store));
     for (enum world_array a = 0; a < W_ARRAYS; a++) {
         for (size_t i = 0; i < world->count[a]; i++)
             free(world->history[a][i].values);
@@ -145,17 +195,44 @@ static void record(struct world *world, enum world_array a, uint64_t commit) {
     memcpy(r->values, state->values, state->length * sizeof *r->values);
 }
 
+static _Thread_local struct world *committing; // until the commit's number is stored
+static uint64_t pending;                       // what that will be
+
+static void set_pending(struct world *world, uint64_t commit) {
+    for (enum world_array a = 0; a < W_ARRAYS; a++)
+        if (world->next[a].touched)
+            world->history[a][world->count[a] - 1].commit = commit;
+    pending = commit;
+}
+
+// What is evicted to make room for the commit takes numbers before it.
+static void follow_commit(struct world *world, const char *step) {
+    const ut_publisher *publisher = &world->writer->publisher;
+    int evicting = 0;
+    for (uint32_t i = 0; i < publisher->object_count; i++)
+        evicting |= publisher->objects[i]->evicting;
+    if (evicting || strcmp(step, "committed") != 0)
+        set_pending(world, ut_load_relaxed(&publisher->segment->super->commit) + 1);
+    else
+        committing = NULL;
+}
+
 // The records are there before the commit is: readers that run within it may see it.
 void world_commit(struct world *world) {
-    uint64_t commit = untorn_writer_commit(world->writer) + 1, got = 0;
+    uint64_t got = 0;
     int any = 0;
     for (enum world_array a = 0; a < W_ARRAYS; a++)
         if (world->next[a].touched) {
-            record(world, a, commit);
+            record(world, a, 0);
             any = 1;
         }
+    set_pending(world, untorn_writer_commit(world->writer) + 1);
+    committing = world;
     must_ok(untorn_commit(world->writer, &got));
-    must(!any || got == commit, "commit number");
+    committing = NULL;
+    must(!any || got == pending || world_spare > 0, "commit number");
+    if (any)
+        set_pending(world, got);
     for (enum world_array a = 0; a < W_ARRAYS; a++)
         world->next[a].touched = 0;
     world->commits++;
@@ -188,6 +265,8 @@ static _Thread_local unsigned steps_to_live;
 static _Thread_local const char *fatal_step;
 
 void world_step(const char *name) {
+    if (committing != NULL)
+        follow_commit(committing, name);
     if ((steps_to_live > 0 && --steps_to_live == 0) ||
         (fatal_step != NULL && strcmp(name, fatal_step) == 0))
         longjmp(death, 1);
@@ -195,6 +274,13 @@ void world_step(const char *name) {
 
 // What the kernel does to a process that is killed: its locks and mappings go, no more.
 static void bury(untorn_writer *writer) {
+    ut_writer_store *attached = writer->store;
+    if (attached != NULL) { // its flusher does nothing more
+        ut_store_relaxed(&writer->changed, 0);
+        ut_flusher_stop(attached->flusher);
+        ut_eviction_stop(attached->eviction);
+        ut_store_close(&attached->store);
+    }
     ut_writer_lock_drop(&writer->lock, writer->segment.name, false);
     ut_publisher_free(&writer->publisher);
     ut_segment_detach(&writer->segment);
@@ -202,12 +288,15 @@ static void bury(untorn_writer *writer) {
 }
 
 void world_adopt(struct world *world, int dies) {
+    committing = NULL;
     if (dies)
         bury(world->writer);
     else
         untorn_writer_close(world->writer);
     must_ok(untorn_writer_open(world->segment, NULL, &world->writer));
     uint64_t commit = untorn_writer_commit(world->writer);
+    if (world_spare > 0)
+        take_ballast(world);
     for (enum world_array a = 0; a < W_ARRAYS; a++) {
         while (world->history[a][world->count[a] - 1].commit > commit)
             free(world->history[a][--world->count[a]].values);
@@ -260,6 +349,32 @@ void world_die_in(struct world *world, const char *step, void (*run)(struct worl
     }
     fatal_step = NULL;
     world_adopt(world, 1);
+}
+
+int world_die_at(struct world *world, unsigned n, void (*run)(struct world *, unsigned),
+                 unsigned argument) {
+    if (setjmp(death) == 0) {
+        steps_to_live = n;
+        run(world, argument);
+        steps_to_live = 0;
+        return 0;
+    }
+    world_adopt(world, 1);
+    return 1;
+}
+
+/* --- the store --- */
+
+void world_flush(struct world *world) {
+    must_ok(untorn_flush(world->writer, NULL));
+}
+
+void world_evict(struct world *world) {
+    cache_evict(world->writer);
+}
+
+void world_warm(struct world *world) {
+    must_ok(untorn_warm(world->writer, NULL, NULL));
 }
 
 /* --- scripts --- */
@@ -438,3 +553,131 @@ const struct world_named_script world_scripts[] = {
     {"everything", everything, 4},
 };
 const size_t world_script_count = sizeof world_scripts / sizeof world_scripts[0];
+
+/* --- scripts with a store --- */
+
+static void evict_all(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        rewrite_all(w, 1);
+        world_flush(w);
+        world_evict(w);
+    }
+}
+
+static void evict_and_warm(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        world_evict(w);
+        world_warm(w);
+    }
+}
+
+// What is clean goes out of the middle of a transaction that has its hand on the rest.
+static void evict_within(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        world_write(w, W_MULTI, 10, 20);
+        world_attributes(w, W_SINGLE);
+        if (w->next[W_EDGE].length < 170)
+            world_append(w, W_EDGE, 7);
+        else
+            world_resize(w, W_EDGE, 100);
+        world_evict(w);
+        world_write(w, W_MULTI, 50, 3);
+        if (w->next[W_GROW].length > WORLD_LENGTH - 30)
+            world_resize(w, W_GROW, 5);
+        world_append(w, W_GROW, 21);
+        world_evict(w);
+        world_commit(w);
+        world_write(w, W_MULTI, 3, 30);
+        world_evict(w);
+        if (n % 2)
+            world_abort(w);
+        else
+            world_commit(w);
+    }
+}
+
+// Into what is only in the store.
+static void evict_and_edit(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        world_evict(w);
+        world_write(w, W_MULTI, w->last_value % 60, 4);
+        world_resize(w, W_EDGE, 90 + n % 20);
+        world_write(w, W_SINGLE, 2, 3);
+        world_commit(w);
+        world_resize(w, W_GROW, 9 + w->last_value % 30);
+        world_commit(w);
+        world_append(w, W_GROW, 20);
+        world_append(w, W_EDGE, 30);
+        world_commit(w);
+    }
+}
+
+static void evict_and_redefine(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        world_evict(w);
+        world_delete(w, W_GONE);
+        if (n % 2) {
+            world_evict(w);
+            world_commit(w);
+        }
+        world_define(w, W_GONE);
+        world_evict(w);
+        world_commit(w);
+        world_evict(w);
+    }
+}
+
+// All commits but evictions' change nothing that is flushed.
+static void evict_old_versions(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        rewrite_a_chunk(w, 2);
+        attributes(w, 1);
+        world_evict(w);
+        append(w, 1);
+        world_evict(w);
+        world_flush(w);
+        world_evict(w);
+    }
+}
+
+static void evict_and_adopt(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_flush(w);
+        world_evict(w);
+        world_write(w, W_MULTI, 3, 30);
+        world_adopt(w, 0);
+        world_evict(w);
+        rewrite_a_chunk(w, 1);
+        world_warm(w);
+    }
+}
+
+static void evict_and_die(struct world *w, unsigned n) {
+    while (n-- > 0) {
+        world_die_at(w, 1 + w->last_value % 19, evict_all, 1);
+        world_die_at(w, 1 + w->last_value % 17, evict_and_warm, 1);
+        world_die_at(w, 1 + w->last_value % 29, evict_and_edit, 1);
+    }
+}
+
+const struct world_named_script world_cache_scripts[] = {
+    {"evict all", evict_all, 1},
+    {"evict all", evict_all, 6},
+    {"evict and warm", evict_and_warm, 1},
+    {"evict and warm", evict_and_warm, 4},
+    {"evict within", evict_within, 1},
+    {"evict within", evict_within, 4},
+    {"evict and edit", evict_and_edit, 1},
+    {"evict and edit", evict_and_edit, 4},
+    {"evict and redefine", evict_and_redefine, 2},
+    {"evict old versions", evict_old_versions, 1},
+    {"evict old versions", evict_old_versions, 3},
+    {"evict and adopt", evict_and_adopt, 2},
+    {"evict and die", evict_and_die, 2},
+};
+const size_t world_cache_script_count = sizeof world_cache_scripts / sizeof world_cache_scripts[0];

@@ -39,6 +39,8 @@ struct world_state {
 
 struct world {
     const char *segment;
+    char store[512];  // "": there is none
+    uint64_t ballast; // bytes
     untorn_writer *writer;
     untorn_writer_array *handle[W_ARRAYS];
     struct world_state next[W_ARRAYS]; // in the open transaction
@@ -92,6 +94,17 @@ struct world_named_script {
 };
 extern const struct world_named_script world_scripts[];
 extern const size_t world_script_count;
+// Those that also evict and bring in; only where world_store is set.
+extern const struct world_named_script world_cache_scripts[];
+extern const size_t world_cache_script_count;
+
+// Flush the last commit; evict all that can go; bring all in.  The open transaction goes on.
+void world_flush(struct world *world);
+void world_evict(struct world *world);
+void world_warm(struct world *world);
+// Dies in the n-th step from now within `run`, and another takes over; 0: there were fewer steps.
+int world_die_at(struct world *world, unsigned n, void (*run)(struct world *, unsigned),
+                 unsigned argument);
 
 /* --- the reader's part --- */
 
@@ -122,6 +135,8 @@ struct setting {
     unsigned attempts;
 };
 #define SETTINGS 3
+extern int world_store;      // flush on demand to a store behind the segment
+extern unsigned world_spare; // pages that are left free, so that slots are reused at once; 0: all
 extern int
     world_ballast; // fill the segment but for a little, and take no offence at being overtaken
 extern const struct setting settings[SETTINGS];

@@ -21,6 +21,7 @@ const struct world_named_operation *operation;
 int every;
 static uint64_t step, first, second;
 static int inside;
+static _Thread_local int on_stage; // not so a flusher, which has steps of its own
 
 static int due(void) {
     uint64_t now = step++;
@@ -28,6 +29,8 @@ static int due(void) {
 }
 
 static void run_writer(const char *name) {
+    if (!on_stage)
+        return;
     world_step(name);
     if (inside || !due())
         return;
@@ -37,7 +40,7 @@ static void run_writer(const char *name) {
 }
 
 static void run_reader(const char *name) {
-    if (inside)
+    if (inside || !on_stage)
         return; // the reader's own step: it is the writer that may die in one
     world_step(name);
     if (!due())
@@ -80,6 +83,7 @@ const struct setting settings[SETTINGS] = {{2, 1u << 20, 0}, {2, 512u << 10, 1},
 
 void set_up(const struct setting *setting) {
     inside = every = 0;
+    on_stage = 1;
     world_begin(&the_world, setting->versions, setting->size);
     world_reader_begin(&the_reader, &the_world, 0, setting->attempts);
 }
@@ -147,7 +151,9 @@ static void *write_on(void *argument) {
         continue;
     while (left > 0) {
         const struct world_named_script *next =
-            &world_scripts[rng_below(&plan, world_script_count)];
+            world_store && rng_chance(&plan, 60)
+                ? &world_cache_scripts[rng_below(&plan, world_cache_script_count)]
+                : &world_scripts[rng_below(&plan, world_script_count)];
         next->run(&the_world, next->n > 100 ? 5 : next->n);
         at_step("");
     }

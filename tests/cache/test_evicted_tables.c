@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Tables with cells that are only in the store, changed in every way: cut and grown again, their
+ * grid renumbered, collapsed to subtrees' cells and expanded again, taken over, restored.  What is
+ * read must be what was written, and never what the store had at another time.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../support/books.h"
+#include "../support/cache_world.h"
+#include "../support/child.h"
+#include "../support/must.h"
+#include "../support/names.h"
+#include "../support/rng.h"
+#include "../support/scale.h"
+
+#define SIZE (4u << 20)
+#define FILL 7u
+
+// Write `value` to chunks [first, end) of a one-dimensional array of chunks of 16.
+static void write_chunks(untorn_writer_array *array, uint64_t first, uint64_t end, uint32_t value) {
+    uint64_t start = first * 16, count = (end - first) * 16;
+    uint32_t *source = malloc(count * sizeof *source);
+    for (uint64_t i = 0; i < count; i++)
+        source[i] = value;
+    must_ok(untorn_write(array, &start, &count, NULL, source));
+    free(source);
+}
+
+static void resize_1d(untorn_writer_array *array, uint64_t chunks) {
+    uint64_t shape = chunks * 16;
+    must_ok(untorn_resize(array, &shape));
+}
+
+static void commit(struct cache *cache) {
+    must_ok(untorn_commit(cache->writer, NULL));
+    books_must_add_up(cache->writer, 0, "after a commit");
+}
+
+// Every element of chunks [first, end) is `value`.
+static void must_be_value(untorn_array *array, uint64_t first, uint64_t end, uint32_t value) {
+    uint64_t start = first * 16, count = (end - first) * 16;
+    uint32_t *got = malloc(count * sizeof *got);
+    must_ok(untorn_read(array, &start, &count, got, count * sizeof *got, NULL));
+    for (uint64_t i = 0; i < count; i++)
+        must(got[i] == value, "element %llu is %u, not %u", (unsigned long long)(start + i), got[i],
+             value);
+    free(got);
+}
+
+static untorn_writer_array *define_1d(struct cache *cache, uint64_t chunks) {
+    uint64_t shape = chunks * 16, chunk = 16;
+    return cache_define(cache, "a", 1, &shape, &chunk, FILL);
+}
+
+static untorn_array *reader_of(struct cache *cache) {
+    untorn_array *array;
+    must_ok(untorn_array_open(cache->reader, "a", &array));
+    return array;
+}
+
+// What was cut off is in the store still, with versions below those of its neighbours.
+static void P10_what_was_cut_off_does_not_come_back(void **state) {
+    (void)state;
+    struct cache cache;
+    cache_begin(&cache, "cut", SIZE);
+    untorn_writer_array *array = define_1d(&cache, 64);
+    write_chunks(array, 0, 64, 1);
+    commit(&cache);
+    write_chunks(array, 0, 1, 2); // so that the subtree's highest version is above the others'
+    commit(&cache);
+    must_ok(untorn_flush(cache.writer, NULL));
+    resize_1d(array, 16);
+    commit(&cache);
+    resize_1d(array, 64);
+    commit(&cache);
+    must(cache_evict(cache.writer) > 0 && cache_resident(cache.writer, "a") == 0, "evicted");
+    untorn_array *reader = reader_of(&cache);
+    must_be_value(reader, 0, 1, 2);
+    must_be_value(reader, 1, 16, 1);
+    must_be_value(reader, 16, 64, FILL);
+    must_ok(untorn_flush(cache.writer, NULL));
+    must_be_value(reader, 16, 64, FILL);
+    cache_restart(&cache);
+    reader = reader_of(&cache);
+    must_be_value(reader, 0, 1, 2);
+    must_be_value(reader, 1, 16, 1);
+    must_be_value(reader, 16, 64, FILL);
+    cache_end(&cache);
+}
+
+// The reader has an older manifest open, in which there still is what was cut off since.
+static void P10_an_open_manifest_is_not_too_old(void **state) {
+    (void)state;
+    struct cache cache;
+    uint64_t last = 63;
+    cache_begin(&cache, "open", SIZE);
+    untorn_writer_array *array = define_1d(&cache, 64);
+    write_chunks(array, 0, 64, 1);
+    commit(&cache);
+    write_chunks(array, 0, 1, 2);
+    commit(&cache);
+    must_ok(untorn_flush(cache.writer, NULL));
+    must_ok(ut_evict(&cache.writer->publisher, array->object, &last, 1));
+    untorn_array *reader = reader_of(&cache);
+    must_be_value(reader, 63, 64, 1); // opens the manifest
+    resize_1d(array, 16);
+    resize_1d(array, 64);
+    commit(&cache);
+    cache_flush_and_evict(&cache);
+    must(cache_resident(cache.writer, "a") == 0, "evicted");
+    must_be_value(reader, 0, 1, 2);
+    must_be_value(reader, 1, 16, 1);
+    must_be_value(reader, 16, 64, FILL);
+    cache_end(&cache);
+}
+
+// The grid gets other numbers while the store has the old ones: wider, with absent chunks in every
+// leaf, or narrower, with none.
+static void renumber(uint64_t columns, int evicted_before) {
+    struct cache cache;
+    cache_begin(&cache, "grid", SIZE);
+    uint64_t shape[2] = {128, 32}, chunks[2] = {2, 8}, other[2] = {128, columns};
+    static uint32_t values[128 * 48], got[128 * 48];
+    untorn_writer_array *array = cache_define(&cache, "a", 2, shape, chunks, FILL);
+    for (uint32_t i = 0; i < 128 * 32; i++)
+        values[i] = 1000 + i;
+    must_ok(untorn_write(array, NULL, NULL, NULL, values));
+    commit(&cache);
+    for (uint64_t row = 0; row < 128; row += 2) { // other versions in the first column
+        uint64_t start[2] = {row, 0}, one[2] = {1, 1};
+        must_ok(untorn_write(array, start, one, NULL, &values[row * 32]));
+    }
+    commit(&cache);
+    must_ok(untorn_flush(cache.writer, NULL));
+    if (evicted_before)
+        cache_evict(cache.writer);
+    must_ok(untorn_resize(array, other));
+    commit(&cache);
+    cache_evict(cache.writer);
+    must(cache_resident(cache.writer, "a") == 0, "evicted");
+    // The writer's own way to what is there: one element of each chunk.
+    for (uint64_t row = 0; row < 128; row += 2)
+        for (uint64_t column = 0; column < columns; column += 8) {
+            uint64_t start[2] = {row, column}, one[2] = {1, 1};
+            uint32_t value = (uint32_t)(row * 100 + column);
+            must_ok(untorn_write(array, start, one, NULL, &value));
+        }
+    commit(&cache);
+    must_ok(untorn_read(reader_of(&cache), NULL, NULL, got, sizeof got, NULL));
+    for (uint32_t row = 0; row < 128; row++)
+        for (uint32_t column = 0; column < columns; column++) {
+            uint32_t expected = row % 2 == 0 && column % 8 == 0 ? row * 100 + column
+                                : column < 32                   ? 1000 + row * 32 + column
+                                                                : FILL;
+            must(got[row * columns + column] == expected, "%u %u: %u, not %u", row, column,
+                 got[row * columns + column], expected);
+        }
+    cache_end(&cache);
+}
+
+static void P10_a_renumbered_grid_finds_its_chunks(void **state) {
+    (void)state;
+    for (int before = 0; before < 2; before++) {
+        renumber(48, before);
+        renumber(16, before);
+    }
+}
+
+// A chunk at the corner of the narrower grid's numbers is there in the wider one's, and absent.
+static void P10_a_renumbered_grid_has_no_chunks_too_many(void **state) {
+    (void)state;
+    struct cache cache;
+    cache_begin(&cache, "sparse", SIZE);
+    uint64_t shape[2] = {128, 32}, chunks[2] = {2, 8}, other[2] = {128, 16};
+    static uint32_t got[128 * 16];
+    uint32_t value = 9;
+    untorn_writer_array *array = cache_define(&cache, "a", 2, shape, chunks, FILL);
+    for (uint64_t row = 0; row < 128; row += 2) { // the first column's chunks
+        uint64_t start[2] = {row, 3}, one[2] = {1, 1};
+        must_ok(untorn_write(array, start, one, NULL, &value));
+    }
+    commit(&cache);
+    must_ok(untorn_flush(cache.writer, NULL));
+    must_ok(untorn_resize(array, other));
+    commit(&cache);
+    cache_evict(cache.writer);
+    for (int flushed = 0; flushed < 3; flushed++) {
+        must_ok(untorn_read(reader_of(&cache), NULL, NULL, got, sizeof got, NULL));
+        for (uint32_t i = 0; i < 128 * 16; i++) {
+            uint32_t expected = i % 32 == 3 ? 9 : FILL;
+            must(got[i] == expected, "flushed %d, element %u: %u", flushed, i, got[i]);
+        }
+        if (flushed == 0)
+            must_ok(untorn_flush(cache.writer, NULL));
+        if (flushed == 1)
+            cache_restart(&cache);
+    }
+    cache_end(&cache);
+}
+
+// Chunks far apart in a deep table: evicting one takes a copy of a whole path, and a commit takes
+// more for its table than for its chunks, in many small pieces.
+static void P10_sparse_chunks_of_a_deep_table_can_go(void **state) {
+    (void)state;
+    struct cache cache;
+    cache_begin(&cache, "deep", SIZE);
+    uint64_t shape = UINT64_C(1) << 58, chunk = 1024, one = 1;
+    untorn_writer_array *array = cache_define(&cache, "a", 1, &shape, &chunk, FILL);
+    untorn_array *reader = NULL;
+    alarm(TEST_HUNG);                     // a commit that looks for room for ever ends this program
+    for (uint64_t i = 0; i < 4000; i++) { // 16 MiB of chunks
+        uint64_t start = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 6;
+        uint32_t value = (uint32_t)i;
+        must_ok(untorn_write(array, &start, &one, NULL, &value));
+        if (i % 100 == 99)
+            must_ok(untorn_commit(cache.writer, NULL));
+    }
+    alarm(0);
+    books_must_add_up(cache.writer, 0, "at the end");
+    reader = reader_of(&cache);
+    for (uint64_t i = 0; i < 4000; i++) {
+        uint64_t start = (i * UINT64_C(0x9e3779b97f4a7c15)) >> 6;
+        uint32_t value;
+        must_ok(untorn_read(reader, &start, &one, &value, sizeof value, NULL));
+        must(value == (uint32_t)i, "%llu: %u", (unsigned long long)i, value);
+    }
+    cache_end(&cache);
+}
+
+// Shrunk and grown, by parts of chunks, at every state of flushing and eviction in between.
+static void P10_cut_chunks_grow_with_the_fill_value(void **state) {
+    (void)state;
+    for (unsigned mask = 0; mask < 64; mask++) {
+        struct cache cache;
+        cache_begin(&cache, "seal", SIZE);
+        untorn_writer_array *array = define_1d(&cache, 40);
+        write_chunks(array, 0, 40, 1);
+        commit(&cache);
+        if (mask & 1)
+            cache_flush_and_evict(&cache);
+        uint64_t less = 39 * 16 + 5, more = 39 * 16 + 11;
+        must_ok(untorn_resize(array, &less));
+        if (mask & 2)
+            commit(&cache);
+        if (mask & 4)
+            cache_flush_and_evict(&cache);
+        else if (mask & 8)
+            cache_evict(cache.writer);
+        must_ok(untorn_resize(array, &more));
+        if (mask & 16)
+            commit(&cache);
+        if (mask & 32)
+            cache_flush_and_evict(&cache);
+        uint32_t rest[5] = {9, 9, 9, 9, 9}, got[16];
+        must_ok(untorn_append(array, 0, 5, NULL, rest));
+        cache_evict(cache.writer);
+        commit(&cache);
+        cache_evict(cache.writer);
+        cache_flush_and_evict(&cache);
+        untorn_array *reader = reader_of(&cache);
+        uint64_t start = 39 * 16, count = 16;
+        must_ok(untorn_read(reader, &start, &count, got, sizeof got, NULL));
+        for (unsigned i = 0; i < 16; i++)
+            must(got[i] == (i < 5    ? 1
+                            : i < 11 ? FILL
+                                     : 9),
+                 "mask %u, element %u: %u", mask, i, got[i]);
+        cache_end(&cache);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(P10_what_was_cut_off_does_not_come_back),
+        cmocka_unit_test(P10_an_open_manifest_is_not_too_old),
+        cmocka_unit_test(P10_a_renumbered_grid_finds_its_chunks),
+        cmocka_unit_test(P10_a_renumbered_grid_has_no_chunks_too_many),
+        cmocka_unit_test(P10_cut_chunks_grow_with_the_fill_value),
+        cmocka_unit_test(P10_sparse_chunks_of_a_deep_table_can_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mistakes on purpose in evicting, bringing in and reading through, as in
+ * tests/protocol/test_seeded_bugs.c: each is switched on by its number in a child process, and a
+ * scenario must notice it; the same scenario must pass without it.
+ *
+ *   seed  what is broken
+ *   301   an eviction reuses slots without raising the window
+ *   302   a chunk goes to which the open transaction appended in place
+ *   303   a dirty chunk goes
+ *   304   an eviction changes the data commit
+ *   307   read-through takes a record of another version
+ *   308   ... of a smaller extent
+ *   309   ... of a manifest that is newer than the data commit
+ *   310   a chunk comes in unsealed
+ *   311   the slot of an evicted chunk is reused although a pin needs it
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../support/cache_world.h"
+#include "../support/must.h"
+#include "../support/schedule.h"
+#include "base/test_hooks.h"
+#include "store/read_through.h"
+
+static const struct setting roomy = {2, 4u << 20, 3}, // and one that reuses what is evicted:
+    narrow = {2, 1u << 20, 3};
+
+/* ---- scenarios in the world of schedules ---- */
+
+static void evict_and_reuse(struct world *w, unsigned n) {
+    world_flush(w);
+    world_evict(w);
+    while (n-- > 0) {
+        for (enum world_array a = 0; a < W_ARRAYS; a++)
+            world_rewrite(w, a);
+        world_commit(w);
+    }
+}
+
+static void slots_are_reused_under_a_reader(void) {
+    static const struct world_named_script reuse = {"evict and reuse", evict_and_reuse, 3};
+    world_spare = 1;
+    for (size_t o = 0; o < world_operation_count; o++) {
+        if (strncmp(world_operations[o].name, "read", 4) != 0)
+            continue;
+        operation = &world_operations[o];
+        script = &reuse;
+        set_up(&narrow);
+        for (uint64_t k = 0; k < 40 && writer_in_steps(k, UINT64_MAX); k++)
+            continue;
+        tear_down();
+    }
+}
+
+static void read_all(void) {
+    for (size_t o = 0; o < world_operation_count; o++)
+        world_operations[o].run(&the_reader);
+}
+
+static void what_is_in_use_stays(void) {
+    set_up(&roomy);
+    for (unsigned i = 0; i < 3; i++) {
+        world_flush(&the_world);
+        world_append(&the_world, W_EDGE, 7); // in place
+        world_append(&the_world, W_GROW, 5);
+        world_evict(&the_world);
+        world_commit(&the_world);
+        read_all();
+    }
+    tear_down();
+}
+
+static void what_is_dirty_stays(void) {
+    set_up(&roomy);
+    for (unsigned i = 0; i < 3; i++) {
+        world_flush(&the_world);
+        world_write(&the_world, W_MULTI, 12, 9);
+        world_append(&the_world, W_EDGE, 7);
+        world_commit(&the_world);
+        world_evict(&the_world);
+        read_all();
+    }
+    tear_down();
+}
+
+static void an_open_manifest_shows_less(void) {
+    set_up(&roomy);
+    for (unsigned i = 0; i < 4; i++) {
+        world_flush(&the_world);
+        if (i % 2) // brought in, it would be sealed
+            world_evict(&the_world);
+        read_all();
+        world_append(&the_world, W_EDGE, 7);
+        world_commit(&the_world);
+    }
+    // In place: version and slot as they were, but more is visible.
+    world_rewrite(&the_world, W_EDGE);
+    world_commit(&the_world);
+    for (unsigned i = 0; i < 3; i++) {
+        world_flush(&the_world);
+        untorn_snapshot *snapshot;
+        must_ok(untorn_snapshot_open(the_reader.reader, NULL, 0, UNTORN_NEWEST, &snapshot));
+        untorn_snapshot_close(snapshot);
+        world_append(&the_world, W_EDGE, 7);
+        world_commit(&the_world);
+    }
+    tear_down();
+}
+
+static untorn_snapshot *pinned;
+
+static void pin_as_it_begins(const char *step) {
+    if (strcmp(step, "eviction begins") != 0 || pinned != NULL)
+        return;
+    ut_step_hook = NULL;
+    must_ok(untorn_snapshot_open(the_reader.reader, NULL, 0, UNTORN_NEWEST, &pinned));
+}
+
+static void a_pin_comes_while_chunks_are_chosen(void) {
+    world_spare = 1;
+    set_up(&narrow);
+    world_flush(&the_world);
+    ut_step_hook = pin_as_it_begins;
+    world_evict(&the_world);
+    must(pinned != NULL, "there was no eviction");
+    for (unsigned i = 0; i < 4; i++) {
+        for (enum world_array a = 0; a < W_ARRAYS; a++)
+            world_rewrite(&the_world, a);
+        world_commit(&the_world);
+        must_ok(untorn_snapshot_check(pinned));
+        world_check_snapshot(&the_reader, pinned);
+    }
+    untorn_snapshot_close(pinned);
+    tear_down();
+}
+
+/* ---- others ---- */
+
+static struct cache cache;
+
+#define LENGTH (64 * 16)
+static untorn_writer_array *begin(void) {
+    uint64_t shape = LENGTH, chunk = 16;
+    static uint32_t values[LENGTH];
+    cache_begin(&cache, "seed", 4u << 20);
+    untorn_writer_array *array = cache_define(&cache, "a", 1, &shape, &chunk, 7);
+    for (uint32_t i = 0; i < LENGTH; i++)
+        values[i] = 100 + i;
+    must_ok(untorn_write(array, NULL, NULL, NULL, values));
+    must_ok(untorn_commit(cache.writer, NULL));
+    return array;
+}
+
+static unsigned stored_arrays(void) {
+    char path[600];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/arrays", cache.store);
+    DIR *listing = opendir(path);
+    must(listing != NULL, "%s", path);
+    while (readdir(listing) != NULL)
+        count++;
+    closedir(listing);
+    return count;
+}
+
+// Followers and flusher have nothing to do for it: the array is linked whole.
+static void an_eviction_changes_no_data(void) {
+    untorn_writer_array *array = begin();
+    must_ok(untorn_flush(cache.writer, NULL));
+    uint64_t data = array->object->now.data_commit, changed = array->object->now.changed;
+    unsigned count = stored_arrays();
+    must(cache_evict(cache.writer) > 0, "an eviction");
+    must(array->object->now.data_commit == data && array->object->now.changed == changed, "data");
+    must_ok(untorn_set_group_attributes(cache.writer, "g", "{}"));
+    must_ok(untorn_commit(cache.writer, NULL));
+    must_ok(untorn_flush(cache.writer, NULL));
+    must(stored_arrays() == count, "written anew");
+    cache_end(&cache);
+}
+
+static void take_nothing(void *context, size_t i, const void *memory) {
+    (void)context;
+    (void)i;
+    (void)memory;
+}
+
+static untorn_status fetch(const untorn_writer_array *array, uint64_t version, uint64_t extent,
+                           uint64_t data_commit) {
+    ut_read_through *rt;
+    ut_wanted wanted = {.definition = array->definition,
+                        .data_commit = data_commit,
+                        .index = {3},
+                        .extent = {extent},
+                        .place = {UT_REF_EVICTED, version}};
+    must_ok(ut_read_through_open(cache.store, 0, 1, &rt));
+    untorn_status status = ut_read_through_fetch(rt, &wanted, 1, take_nothing, NULL);
+    ut_read_through_close(rt);
+    return status;
+}
+
+// Only the very version, to the extent that is wanted.
+static void only_what_was_meant(void) {
+    untorn_writer_array *array = begin();
+    uint64_t old = array->object->now.data_commit, one = 16, three = 48;
+    uint32_t values[16] = {0};
+    must_ok(untorn_write(array, &three, &one, NULL, values));
+    must_ok(untorn_commit(cache.writer, NULL));
+    must_ok(untorn_flush(cache.writer, NULL));
+    uint64_t data = array->object->now.data_commit;
+    must_ok(fetch(array, data, 16, data));
+    must_ok(fetch(array, data, 16, data + 1));
+    must_be(UNTORN_E_OVERTAKEN, fetch(array, old, 16, data));
+    must_be(UNTORN_E_OVERTAKEN, fetch(array, data, 17, data));
+    must_be(UNTORN_E_OVERTAKEN, fetch(array, old, 16, old));
+    must_be(UNTORN_E_OVERTAKEN, fetch(array, data + 1, 16, data + 1));
+    cache_end(&cache);
+}
+
+// What a subtree's cell stands for, as of the pin's commit, is not what the newest snapshot has.
+static void a_pinned_subtree_is_of_its_time(void) {
+    untorn_writer_array *array = begin();
+    untorn_snapshot *snapshot;
+    uint64_t less = 16 * 16, all = LENGTH;
+    static uint32_t got[LENGTH];
+    must_ok(untorn_flush(cache.writer, NULL));
+    cache_evict(cache.writer);
+    must_ok(untorn_snapshot_open(cache.reader, NULL, 0, UNTORN_NEWEST, &snapshot));
+    must_ok(untorn_resize(array, &less));
+    must_ok(untorn_resize(array, &all));
+    must_ok(untorn_commit(cache.writer, NULL));
+    must_ok(untorn_flush(cache.writer, NULL));
+    must_ok(untorn_snapshot_read(snapshot, 0, NULL, NULL, got, sizeof got));
+    for (uint32_t i = 0; i < LENGTH; i++)
+        must(got[i] == 100 + i, "%u: %u", i, got[i]);
+    untorn_snapshot_close(snapshot);
+    cache_end(&cache);
+}
+
+static uint64_t version_of(const untorn_writer_array *array, uint64_t number) {
+    ut_place place;
+    must_ok(ut_table_get(&cache.writer->publisher, array->object, number, &place));
+    return place.version;
+}
+
+// A version never has two contents: appending to what came in makes another one.
+static void what_comes_in_is_sealed(void) {
+    untorn_writer_array *array = begin();
+    uint64_t cut = 63 * 16 + 5;
+    uint32_t values[4] = {1, 2, 3, 4};
+    must_ok(untorn_resize(array, &cut));
+    must_ok(untorn_commit(cache.writer, NULL));
+    must_ok(untorn_flush(cache.writer, NULL));
+    cache_evict(cache.writer);
+    must_ok(untorn_warm(cache.writer, NULL, NULL));
+    must(cache_resident(cache.writer, "a") == 64, "warm");
+    uint64_t version = version_of(array, 63);
+    must_ok(untorn_append(array, 0, 4, NULL, values));
+    must_ok(untorn_commit(cache.writer, NULL));
+    must(version_of(array, 63) != version, "appended in place");
+    cache_end(&cache);
+}
+
+/* ---- the table ---- */
+
+static const struct seeded {
+    int seed;
+    void (*scenario)(void);
+} table[] = {
+    {301, slots_are_reused_under_a_reader},
+    {302, what_is_in_use_stays},
+    {303, what_is_dirty_stays},
+    {304, an_eviction_changes_no_data},
+    {307, only_what_was_meant},
+    {308, only_what_was_meant},
+    {309, a_pinned_subtree_is_of_its_time},
+    {310, what_comes_in_is_sealed},
+    {311, a_pin_comes_while_chunks_are_chosen},
+    {0, an_open_manifest_shows_less},
+};
+#define ENTRIES (sizeof table / sizeof table[0])
+
+static int with_seed(const struct seeded *entry, int seed) {
+    fflush(stdout);
+    fflush(stderr);
+    pid_t child = fork();
+    if (child == 0) {
+        test_is_child = 1;
+        ut_seeded_bug = seed;
+        if (seed != 0) {
+            alarm(60); // a hang is noticed, too
+            if (freopen("/dev/null", "w", stderr) == NULL ||
+                freopen("/dev/null", "w", stdout) == NULL)
+                _exit(1);
+        }
+        entry->scenario();
+        _exit(0);
+    }
+    int status = 0;
+    must(child > 0 && waitpid(child, &status, 0) == child, "child");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static void scenarios_pass_without_mistakes(void **state) {
+    (void)state;
+    unsigned failed = 0;
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (with_seed(&table[i], 0) != 0) {
+            print_message("the scenario of %d fails\n", table[i].seed);
+            failed++;
+        }
+    must(failed == 0, "%u scenarios fail", failed);
+}
+
+static void every_mistake_is_noticed(void **state) {
+    (void)state;
+    unsigned missed = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        int status = table[i].seed != 0 ? with_seed(&table[i], table[i].seed) : 1;
+        if (status == 0) {
+            print_message("seed %d was not noticed\n", table[i].seed);
+            missed++;
+        } else if (status != TEST_CHILD_FAILED && table[i].seed != 0) {
+            print_message("seed %d: status %d\n", table[i].seed, status);
+        }
+    }
+    must(missed == 0, "%u mistakes were not noticed", missed);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scenarios_pass_without_mistakes),
+        cmocka_unit_test(every_mistake_is_noticed),
+    };
+    world_store = 1;
+    return cmocka_run_group_tests_name("seeded bugs of eviction", tests, NULL, NULL);
+}

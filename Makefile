@@ -249,8 +249,10 @@ man_date  := 2026-11-22
 man_pages := $(patsubst %,$(B)/man/%,untorn.1 shmstat.1 untorn.3 untorn-segment.5 untorn-store.5 \
              untorn-manifest.5)
 # Each call's page is a link to the one.
-calls      = $(shell awk -v list=1 -f docs/man/header_to_man.awk include/untorn.h)
-from_docs  = awk -v section=5 -v version=$(version) -v date=$(man_date) -f docs/man/markdown_to_man.awk
+calls      = $(shell LC_ALL=C awk -v list=1 -f docs/man/header_to_man.awk include/untorn.h)
+# In bytes, so that every awk breaks the same lines.
+from_docs  = LC_ALL=C awk -v section=5 -v version=$(version) -v date=$(man_date) \
+             -f docs/man/markdown_to_man.awk
 
 man_in     = sed -e 's|@version@|$(version)|' -e 's|@date@|$(man_date)|' -e 's|@docdir@|$(docdir)|'
 
@@ -266,7 +268,7 @@ $(B)/man/shmstat.1: docs/man/shmstat.1.in docs/man/shmstat.1.end docs/shmstat.md
 
 $(B)/man/untorn.3: docs/man/header_to_man.awk include/untorn.h Makefile
 	$(call say,MAN,$@)mkdir -p $(@D) && \
-	    awk -v version=$(version) -v date=$(man_date) -f $< include/untorn.h >$@
+	    LC_ALL=C awk -v version=$(version) -v date=$(man_date) -f $< include/untorn.h >$@
 
 $(B)/man/untorn-segment.5: what = layout of a segment of arrays in shared memory
 $(B)/man/untorn-segment.5: docs/segment-layout.md

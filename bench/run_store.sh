@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs the benchmarks of the store and writes, beside their tables on standard output:
-#   $BUILD/bench/store.txt   the same tables, with the machine in the head
-#   $BUILD/bench/store.md    the same as Markdown
+# Runs the benchmarks of the store and the cache and writes, beside their tables on standard output:
+#   $BUILD/bench/store.txt        the same tables, with the machine in the head
+#   $BUILD/bench/store.md         the same as Markdown
+#   $BUILD/bench/zipfian.svg      plots: zipfian reads by what is kept in memory,
+#   $BUILD/bench/warm_start.svg   and a restart by the size of the store
 # Never fails because of a time: each row says its goal and whether it was met.
 #
 # Environment: BUILD (the build directory, default build), PYTHON, BENCH_EFFORT (times the usual
@@ -12,10 +14,13 @@ set -u
 
 BUILD=${BUILD:-build}
 out=$BUILD/bench
-all=${BENCH_ONLY:-flush flush_scale flush_beside restart store_peers.py}
+flushing='flush flush_scale flush_beside restart store_peers.py'
+caching='cache cache_mix cache_evict cache_start cache_peers.py shmstat'
+all=${BENCH_ONLY:-$flushing $caching}
 text=$out/store.txt
-export BENCH_TSV="$out/store.tsv"
+export BENCH_TSV="$out/store.tsv" BENCH_PLOTS="$out"
 mkdir -p "$out"
+rm -f "$out"/*.plot
 : >"$BENCH_TSV"
 
 . "$(dirname "$0")/support/tables.sh"
@@ -23,12 +28,12 @@ mkdir -p "$out"
 
 skipped=
 case $all in
-*store_peers.py*)
+*_peers.py*)
     if make_venv "$BUILD/venv-bench" 'zarr>=3' tensorstore icechunk fasteners; then
         PYTHON=$BUILD/venv-bench/bin/python
     else
-        skipped="store_peers.py (no Python environment with zarr and tensorstore: $BUILD/venv-bench.log)"
-        all=$(echo "$all" | sed 's/store_peers\.py//')
+        skipped="peers (no Python environment with zarr and tensorstore: $BUILD/venv-bench.log)"
+        all=$(echo "$all" | sed 's/[a-z]*_peers\.py//g')
     fi
     ;;
 esac
@@ -37,6 +42,12 @@ export UNTORN_LIBRARY="${UNTORN_LIBRARY:-$BUILD/libuntorn.so}"
 head_lines "$out/bench_flush" >"$out/store.head"
 tr '|' '\t' <"$out/store.head" | expand -t 26 | tee "$text"
 run_all "$text" $all
+
+plots=
+for file in "$out"/*.plot; do
+    [ -e "$file" ] && "${PYTHON:-python3}" "$(dirname "$0")/support/plot.py" "$file" &&
+        plots="$plots ${file%.plot}.svg"
+done
 
 {
     cat <<'MARKDOWN'
@@ -47,11 +58,14 @@ medians of interleaved pairs with a 95 % interval.
 
 MARKDOWN
     markdown "$out/store.head" "$BENCH_TSV"
+    for file in $plots; do
+        printf '\n![%s](%s)\n' "$(sed -n 's/^title\t//p' "${file%.svg}.plot")" "${file##*/}"
+    done
     [ -z "$skipped" ] || printf '\nSkipped: %s\n' "$skipped"
 } >"$out/store.md"
 echo
 [ -z "$skipped" ] || echo "SKIPPED: $skipped"
-echo "Tables: $text, $out/store.md"
+echo "Tables: $text, $out/store.md${plots:+; plots:$plots}"
 if [ -n "$failed" ]; then
     echo "Did not run to the end:$failed" >&2
     exit 1

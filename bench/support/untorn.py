@@ -46,11 +46,23 @@ class _Definition(ctypes.Structure):
     ]
 
 
+class _ReaderOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("flags", c_uint),
+        ("attempts", c_uint),
+        ("cache_bytes", c_size_t),
+        ("threads", c_uint),
+    ]
+
+
 _library = ctypes.CDLL(os.environ.get("UNTORN_LIBRARY", "libuntorn.so.0"))
 _library.untorn_message.restype = c_char_p
 _library.untorn_version.restype = c_char_p
 _library.untorn_writer_close.argtypes = [c_void_p]
 _library.untorn_writer_close.restype = None
+_library.untorn_reader_close.argtypes = [c_void_p]
+_library.untorn_reader_close.restype = None
 
 
 def version():
@@ -104,3 +116,31 @@ class Writer:
     def close(self):
         _library.untorn_writer_close(self._writer)
         _must(_library.untorn_segment_remove(self.segment.encode()))
+
+
+class Reader:
+    """A reader of one array of one axis; `threads` read from the store, 0: the default."""
+
+    def __init__(self, segment, name, threads):
+        options = _ReaderOptions(struct_size=ctypes.sizeof(_ReaderOptions))
+        options.threads = threads
+        self._reader, self._array = c_void_p(), c_void_p()
+        _must(_library.untorn_reader_open(segment.encode(), byref(options), byref(self._reader)))
+        _must(_library.untorn_array_open(self._reader, name.encode(), byref(self._array)))
+
+    def read(self, start, data):
+        """From element `start` on, as many as the contiguous NumPy array has room for."""
+        first, count = c_uint64(start), c_uint64(data.size)
+        _must(
+            _library.untorn_read(
+                self._array,
+                byref(first),
+                byref(count),
+                c_void_p(data.ctypes.data),
+                c_size_t(data.nbytes),
+                None,
+            )
+        )
+
+    def close(self):
+        _library.untorn_reader_close(self._reader)

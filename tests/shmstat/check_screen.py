@@ -60,8 +60,9 @@ def test_in_place():
             check(line.endswith("\x1b[K") and len(line) - 3 <= COLUMNS, f"{line!r}")
     check(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\x1b\[K\nSEGMENT ", screens[0]),
           f"time and table: {screens[0]!r}")
-    golden("screen.txt", "\n".join(line[:20].rstrip() for line in normal(
-        screens[-1].replace("\x1b[K", "").replace("\x1b[J", "")).splitlines()[1:]) + "\n")
+    # Up to where a number of the process, which has more or fewer digits, moves the columns.
+    lines = screens[-1].replace("\x1b[K", "").replace("\x1b[J", "").splitlines()
+    golden("screen.txt", "\n".join(line[:15].rstrip() for line in lines[1:]) + "\n")
 
 
 def test_more_than_fits():

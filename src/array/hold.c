@@ -126,12 +126,13 @@ void ut_attempts_end(ut_attempts *attempts) {
 
 /* The line is this reader's alone.  Threads that share the reader may lose a count now and then,
  * which an atomic addition would not be worth. */
-void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned attempts, uint64_t commit) {
+void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned reads, unsigned attempts,
+                       uint64_t commit) {
     if (reader->lines.fork_generation != ut_fork_generation())
         return; /* inherited: the line is the parent's */
     if (commit == 0)
         commit = ut_load_relaxed(&reader->segment->super->commit);
-    ut_store_relaxed(&line->reads, ut_load_relaxed(&line->reads) + 1);
+    ut_store_relaxed(&line->reads, ut_load_relaxed(&line->reads) + reads);
     ut_store_relaxed(&line->attempts, ut_load_relaxed(&line->attempts) + attempts);
     if (ut_load_relaxed(&line->last_commit) < commit)
         ut_store_relaxed(&line->last_commit, commit);

@@ -133,11 +133,17 @@ static ut_found copy_single(ut_hold *hold, untorn_array *array, void *destinatio
         return UT_DAMAGED;
     array->single = slot;
     array->single_bytes = bytes;
-    /* A reader whose reads are counted always goes the long way, so that the short one has nothing
-     * to ask. */
-    array->single_stamp =
-        ut_load_relaxed(&array->reader->lines.counted) == NULL ? descriptor->stamp : 0;
+    array->single_stamp = descriptor->stamp;
     return UT_FOUND;
+}
+
+#define COUNTED_AT_ONCE 256u
+
+/* This read, and those before it that went the short way. */
+static void count_read(untorn_array *array, const ut_attempts *attempts) {
+    ut_reader_count(array->reader, 1 + array->again, attempts->count + array->again,
+                    attempts->hold.commit);
+    array->again = 0;
 }
 
 /* The last read's chunk again, if nothing was published since.  All of it was checked then. */
@@ -149,7 +155,14 @@ static bool read_again(untorn_array *array, void *destination, size_t capacity) 
         return false;
     ut_racy_copy(destination, array->single, array->single_bytes);
     UT_STEP("tile copied");
-    return ut_window_holds(array->header, stamp);
+    if (!ut_window_holds(array->header, stamp))
+        return false;
+    /* Counted many at a time: the shared line is not touched for each. */
+    if (__builtin_expect(++array->again == COUNTED_AT_ONCE, 0)) {
+        array->again = 0;
+        ut_reader_count(array->reader, COUNTED_AT_ONCE, COUNTED_AT_ONCE, 0);
+    }
+    return true;
 }
 
 /* Whether the region is the beginning of the array's only chunk, without gaps. */
@@ -247,7 +260,7 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
         (status == UNTORN_OK || status == UNTORN_E_REGION || status == UNTORN_E_BUFFER_TOO_SMALL))
         ut_result_set(result, &array->cached, attempts.count, attempts.hold.own.nonce != 0);
     if (status == UNTORN_OK)
-        ut_reader_count(array->reader, attempts.count, attempts.hold.commit);
+        count_read(array, &attempts);
     ut_attempts_end(&attempts);
     return status;
 }
@@ -386,7 +399,7 @@ static untorn_status read_members(untorn_reader *reader, member *members, member
         result->commit = attempts.hold.commit;
     }
     if (status == UNTORN_OK)
-        ut_reader_count(reader, attempts.count, attempts.hold.commit);
+        ut_reader_count(reader, 1, attempts.count, attempts.hold.commit);
     ut_attempts_end(&attempts);
     return status;
 }

@@ -108,13 +108,15 @@ struct untorn_reader {
     struct untorn_snapshot *snapshots;
 };
 
-/* A read was completed: of this commit, 0: of the newest.  Counted if the reader owns a line, for
+/* Reads were completed: of this commit, 0: of the newest.  Counted if the reader owns a line, for
  * whoever looks at it from outside; no reader takes one for that. */
-void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned attempts, uint64_t commit);
-static inline void ut_reader_count(untorn_reader *reader, unsigned attempts, uint64_t commit) {
+void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned reads, unsigned attempts,
+                       uint64_t commit);
+static inline void ut_reader_count(untorn_reader *reader, unsigned reads, unsigned attempts,
+                                   uint64_t commit) {
     ut_line *line = ut_load_acquire(&reader->lines.counted);
     if (__builtin_expect(line != NULL, 0))
-        ut_reader_publish(reader, line, attempts, commit);
+        ut_reader_publish(reader, line, reads, attempts, commit);
 }
 
 untorn_status ut_reader_open(const char *segment, const untorn_reader_options *options,
@@ -142,7 +144,8 @@ struct untorn_array {
     const void *single;              /* the slot of an array that is one chunk, or NULL */
     uint64_t single_stamp;           /* the generation for which it is */
     size_t single_bytes;
-    ut_kept *kept; /* scratch */
+    unsigned again; /* times that it was read again and that is not counted yet */
+    ut_kept *kept;  /* scratch */
     size_t kept_capacity;
     ut_definition **former; /* definitions of earlier attachments: info may point there */
     size_t former_count;

@@ -265,7 +265,7 @@ untorn_status untorn_snapshot_open(untorn_reader *reader, untorn_array *const *a
         return ut_fail(UNTORN_E_ARGUMENT, "snapshot_open: no reader, arrays or place");
     untorn_status status = open_snapshot(reader, arrays, count, false, commit, out);
     if (status == UNTORN_OK)
-        ut_reader_count(reader, 1, untorn_snapshot_commit(*out));
+        ut_reader_count(reader, 1, 1, untorn_snapshot_commit(*out));
     return status;
 }
 

@@ -16,6 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define COMMIT_ROUNDS                                                                              \
+    256u /* of making room; pins that are posted anew must not make it for ever                    \
+          */
 #define COMMIT_BYTES (UINT64_C(64) << 10) /* to be made free for a commit's tables at a time */
 
 untorn_status ut_writer_usable(const untorn_writer *writer) {
@@ -284,7 +287,9 @@ untorn_status untorn_commit(untorn_writer *writer, uint64_t *commit) {
         status = ut_publish(&writer->publisher, writer->published, count);
         /* Evicting takes a commit number: what was completed with the next one is so again. */
         uint64_t bytes = COMMIT_BYTES;
-        while (status == UNTORN_E_NO_SPACE && ut_space_relieve(&writer->publisher, bytes)) {
+        for (unsigned i = 0; status == UNTORN_E_NO_SPACE && i < COMMIT_ROUNDS &&
+                             ut_space_relieve(&writer->publisher, bytes);
+             i++) {
             /* So much was there, and it was not enough. */
             if (bytes < writer->segment.super->size)
                 bytes *= 2;

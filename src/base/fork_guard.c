@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/test_hooks.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -93,8 +94,13 @@ static int ut_take_out(int fd) {
 
 void ut_fork_close_fd(int fd) {
     pthread_mutex_lock(&ut_registry_lock);
-    if (ut_take_out(fd))
+    if (ut_take_out(fd)) {
+        // A child that was forked a moment ago may not have come to closing its own yet, and the
+        // lock would be its until then: so it ends here, not with the last descriptor.
+        struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+        (void)fcntl(fd, F_OFD_SETLK, &all);
         (void)close(fd);
+    }
     pthread_mutex_unlock(&ut_registry_lock);
 }
 

@@ -22,8 +22,9 @@ unsigned ut_fork_generation(void);
 // Have `fd` closed in forked children from now on.  UNTORN_E_NO_MEMORY; `fd` is then as before.
 untorn_status ut_fork_guard_fd(int fd);
 
-// Close `fd` and guard it no longer, so that no fork comes between.  Does nothing if it is not
-// guarded, so that it is harmless on what a forked child inherited.
+// End the locks of `fd`'s open file, close it and guard it no longer, so that no fork comes
+// between.  Does nothing if it is not guarded, so that it is harmless on what a forked child
+// inherited.
 void ut_fork_close_fd(int fd);
 
 // No other thread's fork() comes between these two: put them around open and guard, or around

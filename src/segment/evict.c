@@ -101,10 +101,12 @@ static void open_reserve(ut_publisher *publisher) {
 
 /* Single pages: what evictions leave is scattered, and a reserve in one piece would be lost for
  * good when it cannot be had again. */
-void ut_evict_reserve(ut_publisher *publisher) {
+void ut_evict_reserve(ut_publisher *publisher, unsigned pages) {
     uint64_t most = publisher->segment->super->size / 16 / UT_PAGE;
-    while (publisher->eviction_pages < UT_EVICTION_PAGES && publisher->eviction_pages < most) {
-        uint64_t page = ut_alloc_take(publisher->alloc, UT_PAGE);
+    while (publisher->eviction_pages < pages && publisher->eviction_pages < most) {
+        uint64_t page = publisher->eviction_pages < UT_EVICTION_LEAST_PAGES
+                            ? ut_space_take_reclaimed(publisher, UT_PAGE)
+                            : ut_alloc_take(publisher->alloc, UT_PAGE);
         if (page == 0)
             break;
         ut_racy_copy(next_page(publisher, page), &publisher->eviction_reserve, sizeof page);
@@ -125,14 +127,14 @@ untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_
         status = ut_publish(publisher, &object, 1);
     }
     put_back(object, &part);
-    if (status != UNTORN_OK)
-        return status;
-    if (UT_SEEDED(301)) /* as if readers knew */
-        object->oldest = object->generation;
-    ut_space_raise(publisher, object, object->generation);
-    ut_space_list(publisher, object);
-    UT_STEP("evicted");
-    return UNTORN_OK;
+    if (status == UNTORN_OK) {
+        if (UT_SEEDED(301)) /* as if readers knew */
+            object->oldest = object->generation;
+        ut_space_raise(publisher, object, object->generation);
+        ut_space_list(publisher, object);
+        UT_STEP("evicted");
+    }
+    return status;
 }
 
 /* The chunk's cell gets a slot. */

@@ -155,6 +155,7 @@ typedef struct ut_publisher {
     ut_grants grants;
     const ut_relief *relief;   /* NULL: there is no store */
     bool publishing;           /* nothing may be evicted now */
+    bool pressing;             /* readers' pins do not keep chunks from being evicted */
     bool evicted;              /* the segment was found with chunks that are only in the store */
     uint64_t eviction_reserve; /* the first of the pages for evictions' nodes, each of which begins
                                   with the next one's offset; 0: there is none */
@@ -191,6 +192,8 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
                             uint64_t *offset);
 /* Free memory only: nothing is reclaimed, evicted or waited for.  0: there is none. */
 uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes);
+/* Or what was superseded, too. */
+uint64_t ut_space_take_reclaimed(ut_publisher *publisher, uint64_t bytes);
 /* Whatever may make room for a commit that found none: evict, end a pin, wait for a flush.  False:
  * nothing did. */
 bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes);
@@ -234,6 +237,7 @@ untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *obj
 /* --- evict.c --- */
 
 #define UT_EVICTION_PAGES 16u /* at most, and at most a 16th of the segment */
+#define UT_EVICTION_LEAST_PAGES 2u
 
 /* Take the chunks of these ascending numbers, which are in the store as they are, out of memory:
  * a commit of its own, in which nothing else changes.  The open transaction, if the object has a
@@ -244,8 +248,9 @@ untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_
  * them and hold their content.  No transaction is open.  On failure the slots are the caller's. */
 untorn_status ut_bring_in(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
                           const uint64_t *offsets, size_t count);
-/* Set the reserve aside; as far as there is room. */
-void ut_evict_reserve(ut_publisher *publisher);
+/* Set as many pages aside for the next eviction, as far as there is room: the least before anybody
+ * else gets what an eviction gave up, or it would be the last; the rest afterwards. */
+void ut_evict_reserve(ut_publisher *publisher, unsigned pages);
 
 /* --- ring.c --- */
 

@@ -265,24 +265,44 @@ static uint64_t take_evicted(ut_publisher *publisher, uint64_t bytes) {
     while (offset == 0 && relief != NULL && !publisher->publishing &&
            relief->evict(relief->context, bytes))
         offset = take_reclaimed(publisher, bytes);
-    /* Evicting may have used up its reserve. */
     if (relief != NULL && !publisher->publishing)
-        ut_evict_reserve(publisher);
+        ut_evict_reserve(publisher, UT_EVICTION_PAGES);
     return offset;
 }
 
-/* End pins, one at a time, until there is room. */
-static uint64_t take_unpinned(ut_publisher *publisher, uint64_t bytes) {
+/* End pins that hold enough, one at a time, until there is room. */
+static uint64_t take_held(ut_publisher *publisher, uint64_t bytes) {
     uint64_t offset = 0;
-    while (offset == 0 &&
-           (pins_hold_enough(publisher, ut_alloc_rounded(bytes)) || pins_keep(publisher)) &&
+    while (offset == 0 && pins_hold_enough(publisher, ut_alloc_rounded(bytes)) &&
            ut_grants_revoke(publisher)) {
         ut_space_release_held(publisher);
         offset = take_reclaimed(publisher, bytes);
-        if (offset == 0)
-            offset = take_evicted(publisher, bytes);
     }
     return offset;
+}
+
+/*
+ * What readers' pins keep is evicted all the same, and then the pins end that hold it.  In this
+ * order, for pins that are granted anew as fast as they end would otherwise keep everything for
+ * ever: one that is granted after the eviction does not need what it gave up.
+ */
+static uint64_t take_pressed(ut_publisher *publisher, uint64_t bytes) {
+    const ut_relief *relief = publisher->relief;
+    uint64_t offset = 0;
+    publisher->pressing = true;
+    while (offset == 0 && relief->evict(relief->context, bytes)) {
+        offset = take_reclaimed(publisher, bytes);
+        if (offset == 0)
+            offset = take_held(publisher, bytes);
+    }
+    publisher->pressing = false;
+    ut_evict_reserve(publisher, UT_EVICTION_PAGES);
+    return offset;
+}
+
+static uint64_t take_unpinned(ut_publisher *publisher, uint64_t bytes) {
+    uint64_t offset = take_held(publisher, bytes);
+    return offset == 0 && pins_keep(publisher) ? take_pressed(publisher, bytes) : offset;
 }
 
 static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
@@ -300,6 +320,10 @@ static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
     if (relief != NULL && !publisher->publishing)
         relief->end(relief->context);
     return offset;
+}
+
+uint64_t ut_space_take_reclaimed(ut_publisher *publisher, uint64_t bytes) {
+    return take_reclaimed(publisher, bytes);
 }
 
 uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes) {
@@ -362,9 +386,13 @@ static bool give_way(ut_publisher *publisher, uint64_t bytes) {
     uint64_t offset = take_evicted(publisher, bytes);
     if (offset != 0)
         ut_alloc_give(publisher->alloc, offset, bytes);
+    offset =
+        publisher->commit == before && pins_keep(publisher) ? take_pressed(publisher, bytes) : 0;
+    if (offset != 0)
+        ut_alloc_give(publisher->alloc, offset, bytes);
     if (publisher->commit != before)
         return true;
-    if (!(has_queued(publisher) || pins_keep(publisher)) || !ut_grants_revoke(publisher))
+    if (!has_queued(publisher) || !ut_grants_revoke(publisher))
         return false;
     ut_space_release_held(publisher);
     return true;

@@ -94,14 +94,15 @@ static bool can_go(const looking *l, uint64_t number, ut_place place) {
         if ((record->extent[axis] != visible[axis] && !UT_SEEDED(303)) ||
             (open[axis] != visible[axis] && !UT_SEEDED(302)))
             return false;
-    const ut_grants *grants = &l->eviction->writer->publisher.grants;
+    const ut_publisher *publisher = &l->eviction->writer->publisher;
+    const ut_grants *grants = &publisher->grants;
     if (!ut_grants_need(grants, place.version, UINT64_MAX))
         return true;
     /* The flusher's pin ends by itself, and no other need end before that. */
     bool flushing =
         grants->nonce[UT_FLUSHER_LINE] != 0 && place.version <= grants->commit[UT_FLUSHER_LINE];
     l->eviction->relief.pinned |= !flushing;
-    return false;
+    return !flushing && publisher->pressing;
 }
 
 static untorn_status add_candidate(candidates *all, candidate one) {
@@ -252,6 +253,7 @@ static bool evict(void *context, uint64_t bytes) {
         for (size_t i = 0; i < chosen && status == UNTORN_OK;) {
             size_t n = run_length(&writer->publisher, all.list + i, chosen - i);
             status = evict_run(eviction, all.list + i, n);
+            ut_evict_reserve(&writer->publisher, UT_EVICTION_LEAST_PAGES);
             i += n;
         }
     }
@@ -399,7 +401,7 @@ untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path, u
     eviction->relief = (ut_relief){eviction, false, evict, wait_for_flush, end_waiting, next};
     writer->fetch = fetch;
     writer->publisher.relief = &eviction->relief;
-    ut_evict_reserve(&writer->publisher);
+    ut_evict_reserve(&writer->publisher, UT_EVICTION_PAGES);
     *out = eviction;
     return UNTORN_OK;
 }

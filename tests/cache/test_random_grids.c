@@ -170,7 +170,7 @@ static void evict_some(struct grids *grids, unsigned i) {
         return;
     untorn_status status = ut_evict(&writer->publisher, object, clean.numbers, clean.count);
     must(status == UNTORN_OK || status == UNTORN_E_NO_SPACE, "%s", untorn_message());
-    ut_evict_reserve(&writer->publisher);
+    ut_evict_reserve(&writer->publisher, UT_EVICTION_PAGES);
     grids->evictions++;
 }
 

@@ -106,7 +106,7 @@ uint64_t cache_evict(untorn_writer *writer) {
     must(relief != NULL, "there is a store");
     for (int round = 0; relief->evict(relief->context, writer->segment.super->size); round++)
         must(round < 10000, "evictions without an end");
-    ut_evict_reserve(&writer->publisher);
+    ut_evict_reserve(&writer->publisher, UT_EVICTION_PAGES);
     return writer->publisher.commit - before;
 }
 

@@ -278,7 +278,7 @@ static void P10_random_grids(void **state) {
     check_all(&grids);
     print_message("%llu transactions, %llu evictions\n", (unsigned long long)rounds,
                   (unsigned long long)grids.evictions);
-    must(grids.evictions > rounds / 10, "too few evictions to mean much");
+    must(rounds < 100 || grids.evictions > rounds / 10, "too few evictions to mean much");
     model_free(&grids.committed);
     cache_end(&grids.cache);
 }

@@ -10,6 +10,10 @@
  * slot is the worker's from taking to done, and the coordinator's otherwise, so what is in it needs
  * no lock.  Links are made when they are added, and only wait in the ring for their records' turn.
  *
+ * To wake a thread on an idle processor takes about as long as to write a small file, and both
+ * sides would sleep once per chunk.  So the coordinator sleeps until half of what is under way is
+ * done, and then has several files to write while workers go on with the other half.
+ *
  * There are as many buffers as jobs may be under way, a number that depends on the size of chunks.
  * The one that was given back last is taken first, for it is in the cache: as long as the
  * coordinator keeps up, one or two per worker go round.
@@ -48,11 +52,14 @@ typedef struct encode_worker {
 struct ut_encode_pool {
     pthread_mutex_t lock;
     pthread_cond_t added_job; /* for workers */
-    pthread_cond_t done_job;  /* for the coordinator: the oldest one */
+    pthread_cond_t done_job;  /* for the coordinator: all up to `awaited` */
     pool_job *jobs;
     uint64_t limit;           /* of jobs in the ring; set while it is empty */
     uint64_t recorded, added; /* changed by the coordinator alone */
     uint64_t taken;
+    uint64_t finished; /* jobs before it are done; moved by whoever is done with one */
+    uint64_t
+        awaited; /* the coordinator sleeps until `finished` is above; UINT64_MAX: it does not */
     ut_encode_buffer *buffers; /* a stack of those that nobody has */
     size_t buffer_count;
     bool closing;
@@ -88,6 +95,15 @@ static bool find_job(ut_encode_pool *pool) {
     return pool->taken < pool->added;
 }
 
+/* Called with the lock held. */
+static uint64_t count_finished(ut_encode_pool *pool) {
+    if (pool->finished < pool->recorded) /* links, whose slots may be others' by now */
+        pool->finished = pool->recorded;
+    while (pool->finished < pool->added && pool->jobs[pool->finished % RING].done)
+        pool->finished++;
+    return pool->finished;
+}
+
 static void *work(void *argument) {
     encode_worker *worker = argument;
     ut_encode_pool *pool = worker->pool;
@@ -110,7 +126,7 @@ static void *work(void *argument) {
         if (status != UNTORN_OK)
             fail(pool, status);
         mine->done = true;
-        if (n == pool->recorded)
+        if (count_finished(pool) > pool->awaited)
             pthread_cond_signal(&pool->done_job);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -144,6 +160,7 @@ untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_po
     pool->threads = threads;
     pool->buffer_count = RING;
     pool->alone = alone;
+    pool->awaited = UINT64_MAX;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->added_job, NULL);
     pthread_cond_init(&pool->done_job, NULL);
@@ -272,17 +289,24 @@ static void announce(ut_encode_pool *pool) {
         start_worker(pool);
 }
 
-/* Write and record done jobs until less than `most` are left, waiting for them; then those that
- * happen to be done.  Called and returns with the lock held. */
+/* Sleep until half of what is under way is done.  Called and returns with the lock held. */
+static void await_half(ut_encode_pool *pool) {
+    pool->awaited = pool->recorded + (pool->added - pool->recorded - 1) / 2;
+    while (count_finished(pool) <= pool->awaited) {
+        announce(pool);
+        pthread_cond_wait(&pool->done_job, &pool->lock);
+    }
+    pool->awaited = UINT64_MAX;
+}
+
+/* Write and record the oldest jobs until no more than `most` are left, waiting for them: no more
+ * than are needed, so that workers get a new job for each file.  Called and returns with the lock
+ * held. */
 static void record_down_to(ut_encode_pool *pool, uint64_t most) {
-    while (pool->recorded < pool->added) {
+    while (pool->added - pool->recorded > most) {
         pool_job *oldest = &pool->jobs[pool->recorded % RING];
-        while (!oldest->done && pool->added - pool->recorded > most) {
-            announce(pool);
-            pthread_cond_wait(&pool->done_job, &pool->lock);
-        }
         if (!oldest->done)
-            return;
+            await_half(pool);
         bool wanted = pool->status == UNTORN_OK;
         /* The slot is ours until `recorded` is above it. */
         pthread_mutex_unlock(&pool->lock);

@@ -69,8 +69,8 @@ untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_po
 void ut_encode_pool_begin(ut_encode_pool *pool, const ut_hold *hold);
 void ut_encode_pool_end(ut_encode_pool *pool);
 
-/* Add a job (copied); numbers of one target ascend.  Also writes and records what is encoded by
- * now.  Fails with the first failure of any job so far. */
+/* Add a job (copied); numbers of one target ascend.  Writes and records older ones when there are
+ * too many under way.  Fails with the first failure of any job so far. */
 untorn_status ut_encode_pool_add(ut_encode_pool *pool, const ut_encode_job *job);
 
 /* Wait for all jobs, write and record them; to be called before a target goes, after a failure too.

@@ -845,6 +845,7 @@ typedef struct untorn_array_state {
     int partial;          /* the budget was used up: the numbers above are of a part */
     int overtaken;        /* the writer was faster, every time: they are of several generations */
     int damaged;          /* the descriptor or the table is; a problem says what */
+    uint64_t inherited; /* of the generations, that it had when the segment was made from a store */
 } untorn_array_state;
 
 /* Look at the i-th array of the catalogue.  `budget`: chunks to look at at most, 0: no bound.

@@ -494,6 +494,8 @@ untorn_status untorn_inspect_array(untorn_inspection *inspection, size_t i, uint
         state->oldest = ut_load_relaxed(&header->oldest);
         if (state->oldest == 0) /* nothing was reused yet */
             state->oldest = 1;
+        uint64_t inherited = ut_load_relaxed(&header->inherited);
+        state->inherited = inherited < state->generation ? inherited : state->generation;
         state->commit = descriptor.commit;
         state->data_commit = descriptor.data_commit;
         state->time = descriptor.time;

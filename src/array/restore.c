@@ -28,6 +28,7 @@ static untorn_status continue_counters(untorn_writer_array *array, uint64_t gene
     /* Readers do not attach before the segment is restored: relaxed order will do. */
     ut_store_relaxed(&header->generation, generation - 1);
     ut_store_relaxed(&header->oldest, generation);
+    ut_store_relaxed(&header->inherited, generation);
     object->generation = generation - 1;
     object->oldest = generation;
     return UNTORN_OK;

@@ -158,7 +158,8 @@ typedef struct ut_header {
     _Atomic uint64_t retained;   /* offset of the first retained descriptor, or 0; append-only */
     _Atomic uint32_t published;  /* futex word: low bits of generation, stored after commit */
     uint32_t unused;
-    uint64_t reserved[11];
+    _Atomic uint64_t inherited; /* generations that it had in the store when it came from there */
+    uint64_t reserved[10];
 } ut_header;
 
 /* A definition or an attribute text: the head of its bytes. */
@@ -350,6 +351,7 @@ static_assert(offsetof(ut_header, oldest) == 8, "header.oldest");
 static_assert(offsetof(ut_header, ring) == 16, "header.ring");
 static_assert(offsetof(ut_header, retained) == 24, "header.retained");
 static_assert(offsetof(ut_header, published) == 32, "header.published");
+static_assert(offsetof(ut_header, inherited) == 40, "header.inherited");
 static_assert(sizeof(ut_superblock) == 2048, "superblock");
 static_assert(offsetof(ut_superblock, signature) == 16, "superblock.signature");
 static_assert(offsetof(ut_superblock, nonce) == 24, "superblock.nonce");

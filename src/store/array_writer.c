@@ -212,6 +212,7 @@ static untorn_status end_files(ut_array_writer *array) {
         return file_fail(array, status);
     ut_manifest_writer *manifest = array->manifest;
     array->manifest = NULL;
+    array->object.totals = ut_manifest_written(manifest);
     status = ut_manifest_end(manifest, &array->object.file_bytes, &array->object.file_hash);
     if (status == UNTORN_OK)
         status = ut_durable_finish(&array->file);

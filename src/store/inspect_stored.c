@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * What the store has of an array, for an inspection: how many chunk files and how large, which
- * gives the compression ratio.  From the manifests of the newest store snapshot; no chunk is read.
+ * gives the compression ratio.  From the manifest of the newest store snapshot; no chunk is read.
  * And the reader of what is inspected, which needs what readers have of the store.
  */
-#include "array/grid.h"
 #include "array/inspect.h"
 #include "base/status.h"
 #include "store/read_through.h"
@@ -13,66 +12,99 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The snapshot that was looked at last. */
+/* The snapshot that was looked at last, or why none could be. */
 typedef struct stored {
+    bool looked;
+    uint64_t flushed; /* what the segment said was flushed when it was looked at */
+    bool opened;
     ut_store store;
-    ut_store_view *view;
-    uint64_t commit; /* of the view; 0: there is none */
+    ut_store_view *view; /* NULL: see `status` */
+    untorn_status status;
+    char *message;
 } stored;
 
 static void free_stored(void *pointer) {
     stored *s = pointer;
-    if (s == NULL)
-        return;
     ut_store_view_close(s->view);
-    ut_store_close(&s->store);
+    if (s->opened)
+        ut_store_close(&s->store);
+    free(s->message);
     free(s);
 }
 
-static untorn_status open_store(untorn_inspection *inspection, stored **out) {
-    *out = inspection->stored;
-    if (*out != NULL)
-        return UNTORN_OK;
+static untorn_status open_store(untorn_inspection *inspection, stored *s) {
     untorn_flush_state flush;
     untorn_status status = untorn_inspect_flush(inspection, &flush);
-    if (status != UNTORN_OK)
+    if (status != UNTORN_OK || s->opened)
         return status;
     if (flush.store[0] == '\0')
         return ut_fail(UNTORN_E_STATE, "%s: has no store", inspection->segment.message_name);
-    stored *s = calloc(1, sizeof *s);
-    if (s == NULL)
-        return ut_fail(UNTORN_E_NO_MEMORY, "inspect: out of memory");
     status = ut_store_open(&s->store, flush.store, false);
-    if (status != UNTORN_OK) {
-        free(s);
-        return status;
-    }
-    inspection->stored = *out = s;
-    inspection->stored_free = free_stored;
-    return UNTORN_OK;
+    s->opened = status == UNTORN_OK;
+    return status;
 }
 
-/* Look at the newest snapshot. */
-static untorn_status update_view(untorn_inspection *inspection, stored *s) {
+static untorn_status open_view(untorn_inspection *inspection, stored *s) {
     uint64_t commit;
-    untorn_status status = ut_store_latest(&s->store, &commit);
-    if (status != UNTORN_OK || (commit == s->commit && commit != 0))
+    untorn_status status = open_store(inspection, s);
+    if (status == UNTORN_OK)
+        status = ut_store_latest(&s->store, &commit);
+    if (status != UNTORN_OK)
         return status;
-    ut_store_view_close(s->view);
-    s->view = NULL;
-    s->commit = 0;
     if (commit == 0)
-        return ut_fail(UNTORN_E_ABSENT, "%s: nothing was flushed yet", s->store.who);
+        return s->flushed == 0
+                   ? ut_fail(UNTORN_E_ABSENT, "%s: nothing was flushed yet", s->store.who)
+                   : ut_fail(UNTORN_E_CORRUPT, "%s: \"latest\" is missing or damaged",
+                             s->store.who);
     status = ut_store_view_open(&s->store, commit, &s->view);
     if (status != UNTORN_OK)
         return status;
     if (memcmp(s->view->manifest.uuid, inspection->segment.super->uuid,
-               sizeof s->view->manifest.uuid) != 0) {
-        ut_store_view_close(s->view);
-        s->view = NULL;
-        return ut_fail(UNTORN_E_FOREIGN_STORE, "%s: is another segment's", s->store.who);
+               sizeof s->view->manifest.uuid) == 0)
+        return UNTORN_OK;
+    ut_store_view_close(s->view);
+    s->view = NULL;
+    return ut_fail(UNTORN_E_FOREIGN_STORE, "%s: is another segment's", s->store.who);
+}
+
+/* The newest snapshot.  The store is asked again only once the segment says that there is a newer
+ * one, also where it could not be read: there may be very many arrays. */
+static untorn_status look_at_store(untorn_inspection *inspection, stored **out) {
+    stored *s = inspection->stored;
+    if (s == NULL) {
+        s = calloc(1, sizeof *s);
+        if (s == NULL)
+            return ut_fail(UNTORN_E_NO_MEMORY, "inspect: out of memory");
+        inspection->stored = s;
+        inspection->stored_free = free_stored;
     }
-    s->commit = commit;
+    *out = s;
+    uint64_t flushed = ut_load_acquire(&inspection->segment.store->flushed_commit);
+    if (s->looked && s->flushed == flushed)
+        return s->status == UNTORN_OK
+                   ? UNTORN_OK
+                   : ut_fail(s->status, "%s", s->message != NULL ? s->message : "out of memory");
+    ut_store_view_close(s->view);
+    free(s->message);
+    s->view = NULL;
+    s->message = NULL;
+    s->flushed = flushed;
+    s->status = open_view(inspection, s);
+    if (s->status != UNTORN_OK)
+        s->message = strdup(untorn_message());
+    s->looked = true;
+    return s->status;
+}
+
+/* From the array's own manifest: the snapshot's was written before there were totals in it. */
+static untorn_status count(const ut_store_view *view, const ut_manifest_object *object,
+                           ut_manifest_totals *totals) {
+    ut_stored_array *array;
+    untorn_status status = ut_stored_array_open(view, object, &array);
+    if (status != UNTORN_OK)
+        return status;
+    *totals = ut_manifest_count(&array->manifest);
+    ut_stored_array_close(array);
     return UNTORN_OK;
 }
 
@@ -81,10 +113,8 @@ untorn_status untorn_inspect_stored(untorn_inspection *inspection, size_t i,
     ut_inspected_array *array = ut_inspected(inspection, i);
     if (array == NULL || state == NULL)
         return UNTORN_E_ARGUMENT;
-    stored *s;
-    untorn_status status = open_store(inspection, &s);
-    if (status == UNTORN_OK)
-        status = update_view(inspection, s);
+    stored *s = NULL;
+    untorn_status status = look_at_store(inspection, &s);
     if (status != UNTORN_OK)
         return status;
     const char *name = array->definition->name;
@@ -92,19 +122,12 @@ untorn_status untorn_inspect_stored(untorn_inspection *inspection, size_t i,
     if (!ut_manifest_find_object(&s->view->manifest, name, &object) ||
         object.uid != array->definition->uid)
         return ut_fail(UNTORN_E_ABSENT, "%s: has no array \"%.1000s\" yet", s->store.who, name);
-    ut_stored_array *stored_array;
-    status = ut_stored_array_open(s->view, &object, &stored_array);
+    ut_manifest_totals totals = object.totals;
+    if (!totals.known)
+        status = count(s->view, &object, &totals);
     if (status != UNTORN_OK)
         return status;
-    memset(state, 0, sizeof *state);
-    state->chunks = stored_array->manifest.count;
-    for (uint64_t n = 0; n < state->chunks; n++) {
-        const ut_manifest_chunk *chunk = ut_manifest_chunk_at(&stored_array->manifest, n);
-        state->file_bytes += chunk->bytes;
-        state->data_bytes += ut_product(stored_array->manifest.rank, chunk->extent) *
-                             array->definition->dtype.itemsize;
-    }
-    ut_stored_array_close(stored_array);
+    *state = (untorn_stored_state){totals.chunks, totals.file_bytes, totals.data_bytes};
     return UNTORN_OK;
 }
 

@@ -196,6 +196,17 @@ const ut_manifest_chunk *ut_manifest_find_chunk(const ut_manifest_array *array, 
     return NULL;
 }
 
+ut_manifest_totals ut_manifest_count(const ut_manifest_array *array) {
+    ut_manifest_totals totals = {.known = true, .chunks = array->count};
+    for (uint64_t i = 0; i < array->count; i++) {
+        const ut_manifest_chunk *chunk = record_at(array, i);
+        totals.file_bytes += chunk->bytes;
+        totals.data_bytes +=
+            ut_product(array->rank, chunk->extent) * array->definition->dtype.itemsize;
+    }
+    return totals;
+}
+
 bool ut_manifest_same_chunk(const ut_manifest_chunk *chunk, unsigned rank, uint64_t version,
                             const uint64_t *extent) {
     if (chunk->version != version)
@@ -216,6 +227,20 @@ static const char *entry_name(const ut_manifest_snapshot *snapshot, uint64_t i) 
     return (const char *)(entry_at(snapshot, i) + 1);
 }
 
+/* Of an entry and its texts, padded. */
+static uint64_t bytes_before_totals(const struct ut_manifest_entry *entry) {
+    uint64_t texts = (uint64_t)entry->name_bytes + entry->directory_bytes + entry->attributes_bytes;
+    return ut_manifest_padded(sizeof *entry + texts + 3);
+}
+
+static ut_manifest_totals totals_of(const struct ut_manifest_entry *entry) {
+    struct ut_manifest_entry_totals totals;
+    if (entry->totals_bytes == 0)
+        return (ut_manifest_totals){.known = false};
+    memcpy(&totals, (const char *)entry + bytes_before_totals(entry), sizeof totals);
+    return (ut_manifest_totals){true, totals.chunks, totals.file_bytes, totals.data_bytes};
+}
+
 void ut_manifest_object_at(const ut_manifest_snapshot *snapshot, uint64_t i,
                            ut_manifest_object *object) {
     const struct ut_manifest_entry *entry = entry_at(snapshot, i);
@@ -230,7 +255,8 @@ void ut_manifest_object_at(const ut_manifest_snapshot *snapshot, uint64_t i,
                                    .file_hash = entry->file_hash,
                                    .name = name,
                                    .directory = directory,
-                                   .attributes = directory + entry->directory_bytes + 1};
+                                   .attributes = directory + entry->directory_bytes + 1,
+                                   .totals = totals_of(entry)};
 }
 
 /* The first object whose name is not below `name`. */
@@ -266,8 +292,10 @@ static bool whole_entry(const struct ut_manifest_entry *entry, uint64_t room) {
         entry->name_bytes > UNTORN_MAX_NAME || entry->directory_bytes > UT_MANIFEST_MAX_DIRECTORY ||
         entry->attributes_bytes > UNTORN_MAX_ATTRIBUTES)
         return false;
-    uint64_t texts = (uint64_t)entry->name_bytes + entry->directory_bytes + entry->attributes_bytes;
-    if (entry->bytes < sizeof *entry + texts + 3)
+    /* A multiple of 8 that holds the texts holds their padding. */
+    uint64_t before = bytes_before_totals(entry), totals = entry->totals_bytes;
+    if (entry->bytes < before || totals > entry->bytes - before ||
+        (totals != 0 && totals < sizeof(struct ut_manifest_entry_totals)))
         return false;
     const char *name = (const char *)(entry + 1), *directory = name + entry->name_bytes + 1;
     return good_text(name, entry->name_bytes) && good_text(directory, entry->directory_bytes) &&

@@ -77,6 +77,17 @@ const ut_manifest_chunk *ut_manifest_find_chunk(const ut_manifest_array *array, 
 bool ut_manifest_same_chunk(const ut_manifest_chunk *chunk, unsigned rank, uint64_t version,
                             const uint64_t *extent);
 
+/* What an array's chunk files are together, so that telling it takes no look at each array. */
+typedef struct ut_manifest_totals {
+    bool known; /* false: a group, or an older writer did not say */
+    uint64_t chunks;
+    uint64_t file_bytes;
+    uint64_t data_bytes; /* of what is visible of these chunks, not encoded */
+} ut_manifest_totals;
+
+/* The sums over an array manifest's records. */
+ut_manifest_totals ut_manifest_count(const ut_manifest_array *array);
+
 /* A group or array of a store snapshot. */
 typedef struct ut_manifest_object {
     unsigned kind; /* UT_KIND_GROUP or UT_KIND_ARRAY */
@@ -91,6 +102,7 @@ typedef struct ut_manifest_object {
     const char *directory;  /* arrays: its name in the store's arrays/, or "": it lies in the
                                snapshot  itself, under the array's name; groups: "" */
     const char *attributes; /* groups: JSON, or "" for none; arrays: "" */
+    ut_manifest_totals totals;
 } ut_manifest_object;
 
 typedef struct ut_manifest_snapshot {
@@ -136,6 +148,9 @@ untorn_status ut_manifest_begin_array(ut_manifest_writer **writer, const ut_mani
 /* The next chunk; numbers ascend.  UNTORN_E_ARGUMENT, or from the sink. */
 untorn_status ut_manifest_add_chunk(ut_manifest_writer *writer, uint64_t number, uint64_t version,
                                     const uint64_t *extent, uint64_t bytes, uint64_t hash);
+
+/* Of the chunks added so far. */
+ut_manifest_totals ut_manifest_written(const ut_manifest_writer *writer);
 
 /* A snapshot manifest.  Of `head`, uuid, commit, time, next_uid and zarr_format are used. */
 untorn_status ut_manifest_begin_snapshot(ut_manifest_writer **writer,

@@ -75,8 +75,14 @@ struct ut_manifest_entry {
     uint32_t name_bytes; /* lengths without NUL */
     uint32_t directory_bytes;
     uint32_t attributes_bytes;
-    uint32_t reserved;
-    /* name, NUL, directory, NUL, attributes, NUL, padding to 8 */
+    uint32_t totals_bytes; /* of the totals; 0: there are none */
+    /* name, NUL, directory, NUL, attributes, NUL, padding to 8, totals */
+};
+
+struct ut_manifest_entry_totals {
+    uint64_t chunks;
+    uint64_t file_bytes;
+    uint64_t data_bytes;
 };
 
 struct ut_manifest_trailer {
@@ -92,6 +98,7 @@ static_assert(offsetof(struct ut_manifest_array_head, rank) == 88, "array head.r
 static_assert(offsetof(struct ut_manifest_array_head, shape) == 128, "array head.shape");
 static_assert(sizeof(struct ut_manifest_snapshot_head) == 128, "snapshot head");
 static_assert(sizeof(struct ut_manifest_entry) == 80, "entry");
+static_assert(sizeof(struct ut_manifest_entry_totals) == 24, "totals");
 static_assert(sizeof(struct ut_manifest_trailer) == 32, "trailer");
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fields are copied as they are");
 

@@ -24,6 +24,8 @@ struct ut_manifest_writer {
     uint64_t cells;
     uint64_t next_number;
     uint64_t chunks[UNTORN_MAX_RANK];
+    size_t itemsize;
+    ut_manifest_totals totals;
     // snapshot
     char last_name[UNTORN_MAX_NAME + 1];
     size_t buffered;
@@ -114,6 +116,8 @@ untorn_status ut_manifest_begin_array(ut_manifest_writer **writer, const ut_mani
         return status;
     uint64_t cells[UNTORN_MAX_RANK];
     w->rank = rank;
+    w->itemsize = definition->dtype.itemsize;
+    w->totals.known = true;
     w->cells = ut_grid_cells(rank, shape, definition->chunks, cells);
     memcpy(w->chunks, definition->chunks, rank * sizeof *w->chunks);
     struct ut_manifest_array_head h = {
@@ -157,7 +161,14 @@ untorn_status ut_manifest_add_chunk(ut_manifest_writer *w, uint64_t number, uint
     put(w, extent, 8 * (size_t)w->rank);
     w->next_number = number + 1;
     w->count++;
+    w->totals.chunks++;
+    w->totals.file_bytes += bytes;
+    w->totals.data_bytes += ut_product(w->rank, extent) * w->itemsize;
     return w->failed;
+}
+
+ut_manifest_totals ut_manifest_written(const ut_manifest_writer *w) {
+    return w->totals;
 }
 
 // ------------------------------------------------------------ snapshot
@@ -189,7 +200,10 @@ untorn_status ut_manifest_add_object(ut_manifest_writer *w, const ut_manifest_ob
     if (w->count > 0 && strcmp(w->last_name, object->name) >= 0)
         return ut_fail(UNTORN_E_ARGUMENT, "manifest: object \"%s\" is out of order", object->name);
     uint64_t bytes = sizeof(struct ut_manifest_entry) + name + directory + attributes + 3;
-    struct ut_manifest_entry entry = {.bytes = (uint32_t)ut_manifest_padded(bytes),
+    const struct ut_manifest_entry_totals totals = {
+        object->totals.chunks, object->totals.file_bytes, object->totals.data_bytes};
+    uint32_t totals_bytes = object->totals.known ? sizeof totals : 0;
+    struct ut_manifest_entry entry = {.bytes = (uint32_t)ut_manifest_padded(bytes) + totals_bytes,
                                       .kind = object->kind,
                                       .uid = object->uid,
                                       .generation = object->generation,
@@ -200,12 +214,14 @@ untorn_status ut_manifest_add_object(ut_manifest_writer *w, const ut_manifest_ob
                                       .file_hash = object->file_hash,
                                       .name_bytes = (uint32_t)name,
                                       .directory_bytes = (uint32_t)directory,
-                                      .attributes_bytes = (uint32_t)attributes};
+                                      .attributes_bytes = (uint32_t)attributes,
+                                      .totals_bytes = totals_bytes};
     put(w, &entry, sizeof entry);
     put(w, object->name, name + 1);
     put(w, object->directory, directory + 1);
     put(w, object->attributes, attributes + 1);
     pad(w, bytes);
+    put(w, &totals, totals_bytes);
     memcpy(w->last_name, object->name, name + 1);
     w->count++;
     return w->failed;

@@ -84,6 +84,7 @@ untorn_status ut_snapshot_writer_add_group(ut_snapshot_writer *writer,
     object.kind = UT_KIND_GROUP;
     object.directory = "";
     object.file_bytes = object.file_hash = 0;
+    object.totals.known = false;
     if (object.attributes == NULL)
         object.attributes = "";
     ut_snapshot_node *node;

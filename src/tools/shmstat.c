@@ -93,7 +93,7 @@ static void say_failures(const struct ut_stat_sample *sample) {
 
 /* 0, or an exit status. */
 static int print(const struct ut_stat_sample *sample, const struct ut_stat_options *options,
-                 bool screen) {
+                 bool screen, bool first) {
     struct ut_text text = {NULL, 0, 0, false}, out = {NULL, 0, 0, false};
     int exit_status = 0;
     ut_cli_text_add(&text, "");
@@ -105,7 +105,7 @@ static int print(const struct ut_stat_sample *sample, const struct ut_stat_optio
         char now[UT_STAT_FIELD];
         ut_stat_time(sample->time, now);
         if (options->interval != 0)
-            ut_cli_text_format(&text, "%s\n", now);
+            ut_cli_text_format(&text, "%s%s\n", first || screen ? "" : "\n", now);
         if (!ut_stat_print_text(sample, options, &text))
             exit_status = 2;
     }
@@ -135,7 +135,7 @@ static int look_around(const struct ut_stat_options *options) {
         has_before = true;
         sample.screen = screen;
         if (exit_status == 0)
-            exit_status = print(&sample, options, screen);
+            exit_status = print(&sample, options, screen, i == 0);
         failures = sample.failures;
         if (exit_status == 0 && !screen)
             say_failures(&sample);

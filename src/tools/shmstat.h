@@ -44,6 +44,7 @@ struct ut_stat_data {
     uint64_t generation;
     uint64_t elements;
     uint64_t fill;    /* elements that equal the fill value */
+    bool whole;       /* they are whole numbers */
     bool numeric;     /* the following are set */
     uint64_t numbers; /* that are neither NaN nor infinite */
     uint64_t not_finite;
@@ -85,7 +86,8 @@ struct ut_stat_segment {
     bool totals;  /* the last three are known: all arrays were looked at */
     bool partial; /* they are at least so much */
     double commit_rate;
-    int64_t lag; /* ns that the store is behind; -1: there is no store, or nothing in it */
+    char *store_error; /* why compression ratios are not known, or NULL */
+    int64_t lag;       /* ns that the store is behind; -1: there is no store, or nothing in it */
     struct ut_stat_array *arrays; /* by name */
     size_t array_count;
     bool wants_arrays, wants_readers;

@@ -108,6 +108,7 @@ static void begin_scan(struct scan *scan, struct ut_stat_data *data, const untor
     scan->rank = info->rank;
     scan->shape = now->shape;
     data->numeric = strchr("biuf", scan->kind) != NULL && scan->itemsize <= 8;
+    data->whole = scan->kind != 'f';
     data->generation = now->generation;
     if (!data->numeric || info->rank == 0 || info->rank > 2)
         return;

@@ -150,6 +150,11 @@ unsigned ut_stat_width(const char *text) {
     unsigned width = 0;
     for (const unsigned char *at = (const unsigned char *)text; *at != 0;) {
         uint32_t code;
+        if (*at >= ' ' && *at < 0x7f) { /* almost all there is: at once */
+            width++;
+            at++;
+            continue;
+        }
         size_t length = decode(at, &code);
         int places = length > 0 ? wcwidth((wchar_t)code) : 1;
         width += places >= 0 ? (unsigned)places : 1;

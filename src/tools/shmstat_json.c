@@ -123,6 +123,7 @@ static void add_store(struct ut_text *out, const struct ut_stat_segment *segment
         add_signed(out, "lag_ns", segment->lag);
     else
         add_null(out, "lag_ns");
+    add_string(out, "error", segment->store_error);
     ut_cli_text_add(out, "}");
 }
 

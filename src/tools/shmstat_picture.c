@@ -83,8 +83,8 @@ void ut_stat_draw_map(const struct ut_stat_array *array, const char *indent, str
         each = 1;
     size_t signs = (array->map_count + each - 1) / each;
     size_t length = line_length(array, signs, each);
-    ut_cli_text_format(out, "%s%" PRIu64 " chunks: █ clean  ▓ dirty  ░ evicted  · absent", indent,
-                       array->state.chunks);
+    ut_cli_text_format(out, "%s%" PRIu64 " chunk%s: █ clean  ▓ dirty  ░ evicted  · absent", indent,
+                       array->state.chunks, array->state.chunks == 1 ? "" : "s");
     if (each > 1)
         ut_cli_text_format(out, "  (%zu in each)", each);
     if (array->map_count < array->state.chunks)

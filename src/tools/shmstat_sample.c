@@ -173,9 +173,17 @@ static void set_array_rates(struct ut_stat_segment *segment, struct ut_stat_arra
     if (old != NULL && old->error == NULL)
         array->commit_rate = rate_of(old->state.generation, array->state.generation, seconds);
     else
-        array->commit_rate = rate_of(0, array->state.generation,
+        array->commit_rate = rate_of(array->state.inherited, array->state.generation,
                                      seconds_between(segment->state.created, segment->state.now));
     array->byte_rate = array->commit_rate * (double)array->state.last_bytes;
+}
+
+static void look_at_stored(struct ut_stat_segment *segment, struct ut_stat_array *array) {
+    untorn_status status =
+        untorn_inspect_stored(segment->inspection, array->number, &array->stored);
+    array->has_stored = status == UNTORN_OK;
+    if (status != UNTORN_OK && status != UNTORN_E_ABSENT && segment->store_error == NULL)
+        segment->store_error = strdup(untorn_message());
 }
 
 /* Look at one array of the catalogue; add it to the list if it was asked for. */
@@ -197,10 +205,8 @@ static void look_at_array(struct ut_stat_segment *segment, size_t number, const 
         free(array.error);
         return;
     }
-    if (array.status == UNTORN_OK)
-        array.has_stored =
-            segment->flush.flushed_commit != 0 &&
-            untorn_inspect_stored(segment->inspection, number, &array.stored) == UNTORN_OK;
+    if (array.status == UNTORN_OK && segment->flush.flushed_commit != 0)
+        look_at_stored(segment, &array);
     segment->arrays[segment->array_count++] = array;
 }
 
@@ -401,6 +407,7 @@ void ut_stat_free(struct ut_stat_sample *sample) {
         free(segment->arrays);
         free(segment->readers);
         untorn_inspect_close(segment->inspection);
+        free(segment->store_error);
         free(segment->error);
         free(segment->name);
     }

@@ -114,7 +114,7 @@ static int by_column(const void *a, const void *b) {
     const struct cell *y = &sorted_table->cells[j * n + sorted_column];
     int order;
     if (!sorted_table->columns[sorted_column].number)
-        order = strcmp(x->text, y->text);
+        order = strverscmp(x->text, y->text); /* 9x20 before 10x20 */
     else if (isnan(x->key) || isnan(y->key))
         order = isnan(x->key) - isnan(y->key); /* no number comes last */
     else
@@ -153,8 +153,11 @@ void ut_stat_table_titles(const struct ut_stat_table *table, struct ut_text *out
 /* --- printing --- */
 
 static void spaces(struct ut_text *out, unsigned count) {
-    while (count-- > 0)
-        ut_cli_text_add(out, " ");
+    static const char blanks[] = "                                ";
+    for (unsigned now; count > 0; count -= now) {
+        now = count < sizeof blanks - 1 ? count : (unsigned)sizeof blanks - 1;
+        ut_cli_text_add_bytes(out, blanks, now);
+    }
 }
 
 static void print_cell(const struct ut_stat_table *table, unsigned column, const char *text,

@@ -226,11 +226,17 @@ static void print_problems(const struct ut_stat_segment *segment, bool named, bo
                            segment->flush.failures, when);
         print_sentence("", segment->flush.error, out);
     }
+    if (segment->store_error != NULL) {
+        ut_cli_text_add(out, label.bytes);
+        print_sentence("compression ratios are not known: ", segment->store_error, out);
+    }
     ut_cli_text_free(&label);
 }
 
-static void print_value(const char *label, double value, struct ut_text *out) {
-    ut_cli_text_format(out, "  %-8s %.6g\n", label, value);
+/* Whole numbers as they are, as far as a double has them. */
+static void print_value(const char *label, double value, bool whole, struct ut_text *out) {
+    ut_cli_text_format(out, whole && fabs(value) < 9e15 ? "  %-8s %.0f\n" : "  %-8s %.6g\n", label,
+                       value);
 }
 
 static void print_data(const struct ut_stat_data *data, struct ut_text *out) {
@@ -241,9 +247,9 @@ static void print_data(const struct ut_stat_data *data, struct ut_text *out) {
     ut_cli_text_format(out, "  of generation %" PRIu64 "%s\n", data->generation,
                        data->mixed ? " and later ones: it changed while it was read" : "");
     if (data->numbers > 0) {
-        print_value("min", data->minimum, out);
-        print_value("max", data->maximum, out);
-        print_value("mean", data->mean, out);
+        print_value("min", data->minimum, data->whole, out);
+        print_value("max", data->maximum, data->whole, out);
+        print_value("mean", data->mean, false, out);
     }
     if (data->not_finite > 0)
         ut_cli_text_format(out, "  %-8s %" PRIu64 " elements\n", "nan, inf", data->not_finite);
@@ -265,80 +271,85 @@ static void print_details(const struct ut_stat_segment *segment, struct ut_text 
 
 /* --- all --- */
 
-static bool sort_and_print(struct ut_stat_table *table, const struct ut_stat_options *options,
-                           bool *sorted, struct ut_text *out) {
-    if (options->sort != NULL && ut_stat_table_sort(table, options->sort))
-        *sorted = true;
+static void sort_and_print(struct ut_stat_table *table, const struct ut_stat_options *options,
+                           struct ut_text *out) {
+    if (options->sort != NULL)
+        ut_stat_table_sort(table, options->sort);
     ut_stat_table_print(table, options->header, out);
     ut_stat_table_free(table);
-    return true;
 }
 
 static void print_overview(const struct ut_stat_sample *sample,
-                           const struct ut_stat_options *options, bool *sorted,
-                           struct ut_text *out) {
+                           const struct ut_stat_options *options, struct ut_text *out) {
     struct ut_stat_table *table = segment_columns();
     for (size_t i = 0; i < sample->count; i++)
         add_segment(table, &sample->segments[i]);
-    sort_and_print(table, options, sorted, out);
+    sort_and_print(table, options, out);
     for (size_t i = 0; i < sample->count; i++)
         print_problems(&sample->segments[i], true, sample->screen, out);
 }
 
 static void print_segment(const struct ut_stat_segment *segment, bool screen,
-                          const struct ut_stat_options *options, bool *sorted,
-                          struct ut_text *out) {
+                          const struct ut_stat_options *options, struct ut_text *out) {
     if (segment->inspection == NULL && !screen)
         return; /* it is said elsewhere */
     struct ut_stat_table *table = segment_columns();
     add_segment(table, segment);
-    bool ignored = false;
-    sort_and_print(table, options, &ignored, out);
-    *sorted |= ignored && segment->array_count == 0;
+    sort_and_print(table, options, out);
     print_problems(segment, false, screen, out);
     if (segment->array_count > 0) {
         ut_cli_text_add(out, "\n");
         table = array_columns();
         for (size_t i = 0; i < segment->array_count; i++)
             add_array(table, &segment->arrays[i]);
-        sort_and_print(table, options, sorted, out);
+        sort_and_print(table, options, out);
         print_details(segment, out);
-    } else {
-        *sorted = true; /* there is nothing to sort */
     }
     if (segment->reader_count > 0) {
         ut_cli_text_add(out, "\n");
         table = reader_columns();
         for (size_t i = 0; i < segment->reader_count; i++)
             add_reader(table, segment, &segment->readers[i]);
-        sort_and_print(table, options, sorted, out);
+        sort_and_print(table, options, out);
     } else if (segment->wants_readers && !segment->readers_known && segment->inspection != NULL) {
-        ut_cli_text_add(out, "\nreaders: not known, the control file may not be read\n");
+        ut_cli_text_add(out, "\nreaders: not known, the control file cannot be read\n");
     }
 }
 
-/* The columns that --sort may name. */
-static void say_columns(const struct ut_stat_sample *sample, const char *wanted) {
-    struct ut_text text = {NULL, 0, 0, false};
-    struct ut_stat_table *table = sample->overview ? segment_columns() : array_columns();
-    ut_stat_table_titles(table, &text);
-    ut_stat_table_free(table);
-    ut_stat_say("--sort %s: there is no such column; there are %s", wanted,
-                text.bytes != NULL ? text.bytes : "");
-    ut_cli_text_free(&text);
+/* Whether --sort names a column of a table with more than one row, whatever is in it now: rows come
+ * and go while somebody watches. */
+static bool may_sort(const struct ut_stat_sample *sample, const char *wanted) {
+    struct ut_stat_table *tables[2] = {NULL, NULL};
+    struct ut_text titles = {NULL, 0, 0, false};
+    bool there = wanted == NULL;
+    tables[0] = sample->overview ? segment_columns() : array_columns();
+    tables[1] = sample->overview ? NULL : reader_columns();
+    for (unsigned i = 0; i < 2 && tables[i] != NULL && !there; i++) {
+        there = ut_stat_table_sort(tables[i], wanted);
+        ut_cli_text_add(&titles, i > 0 ? ", " : "");
+        ut_stat_table_titles(tables[i], &titles);
+    }
+    if (!there)
+        ut_stat_say("--sort %s: there is no such column; there are %s", wanted,
+                    titles.bytes != NULL ? titles.bytes : "");
+    for (unsigned i = 0; i < 2; i++)
+        ut_stat_table_free(tables[i]);
+    ut_cli_text_free(&titles);
+    return there;
 }
 
 bool ut_stat_print_text(const struct ut_stat_sample *sample, const struct ut_stat_options *options,
                         struct ut_text *out) {
-    bool sorted = options->sort == NULL || sample->count == 0;
+    if (!may_sort(sample, options->sort))
+        return false;
     if (sample->overview)
-        print_overview(sample, options, &sorted, out);
+        print_overview(sample, options, out);
     for (size_t i = 0; !sample->overview && i < sample->count; i++) {
         if (i > 0 && sample->segments[i - 1].inspection != NULL)
             ut_cli_text_add(out, "\n");
-        print_segment(&sample->segments[i], sample->screen, options, &sorted, out);
+        print_segment(&sample->segments[i], sample->screen, options, out);
     }
-    if (!sorted)
-        say_columns(sample, options->sort);
-    return sorted;
+    if (sample->screen && sample->complaint != NULL)
+        print_sentence("", sample->complaint, out);
+    return true;
 }

@@ -66,8 +66,27 @@ def test_json():
     check(len(overview) == 1 and "arrays" not in overview[0], "overview")
     missing = json.loads(look("absent", "one", "--json", status=1)[0])["segments"]
     check("does not exist" in missing[0]["error"] and missing[1]["error"] is None, "absent")
+    test_schema()
     reader.quit()
     writer.quit()
+
+
+def members(value):
+    """The names of all members of the objects in a value."""
+    if isinstance(value, dict):
+        return set(value).union(*map(members, value.values()))
+    return set().union(*map(members, value)) if isinstance(value, list) else set()
+
+
+def test_schema():
+    """docs/shmstat.md tells of all members that there are, and of no others."""
+    with open(os.path.join(os.environ["TOP"], "docs/shmstat.md"), encoding="utf-8") as file:
+        text = file.read().split("## JSON")[1].split("\n## ")[0]
+    known = set(re.findall(r"`(\w+)`", "".join(re.findall(r"(?m)^\|.*", text)))) - {"null"}
+    known |= set(re.findall(r'"(\w+)":', text))
+    found = members(json.loads(look("one", "--json")[0])) | members(
+        json.loads(look("one/grid", "--json", "--chunks")[0]))
+    check(found == known, f"not documented: {found - known}; not there: {known - found}")
 
 
 def test_names():

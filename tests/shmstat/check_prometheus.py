@@ -35,6 +35,9 @@ def test_values():
     promtool(overview)
     check("untorn_array" not in overview and 'untorn_segment_up{segment="one"} 1' in overview,
           overview)
+    every = look("*", "--prometheus")[0]
+    promtool(every)
+    check('untorn_array_chunks{segment="one",array="log"}' in every, every)
     missing = look("absent", "--prometheus", status=1)[0]
     promtool(missing)
     check('untorn_segment_up{segment="absent"} 0' in missing, missing)

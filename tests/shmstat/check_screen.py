@@ -16,10 +16,10 @@ from looking import SHMSTAT, UNTORN, Actor, act, check, finish, golden, look, no
 ROWS, COLUMNS = 12, 70
 
 
-def on_terminal(*arguments, interrupt=False):
-    """What shmstat writes to a terminal of ROWS x COLUMNS, and its exit status."""
+def on_terminal(*arguments, interrupt=False, size=(ROWS, COLUMNS)):
+    """What shmstat writes to a terminal of this size, and its exit status."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     process = subprocess.Popen([SHMSTAT, *arguments], stdin=slave, stdout=slave, stderr=slave,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(slave)
@@ -65,6 +65,17 @@ def test_in_place():
     golden("screen.txt", "\n".join(line[:15].rstrip() for line in lines[1:]) + "\n")
 
 
+def test_wide():
+    """Where there is room nothing is cut, and it is what goes into a pipe."""
+    for operand in "one", "one/grid":
+        text, status = on_terminal(operand, "0.02", "2", size=(60, 400))
+        screen = text.split("\x1b[H")[-1].replace("\x1b[K", "").replace("\x1b[J", "")
+        looks = look(operand, "0.02", "2")[0].split("\n\n2")  # the second begins with its time
+        check(status == 0 and len(looks) == 2, f"two looks: {looks}")
+        check(normal(screen) == normal("2" + looks[1]), f"{screen!r}, and in a pipe {looks[1]!r}")
+        golden(f"screen-{operand.replace('/', '-')}.txt", normal(screen))
+
+
 def test_more_than_fits():
     act("many", "many", "100")
     text, status = on_terminal("many", "0.02", "2")
@@ -75,6 +86,9 @@ def test_more_than_fits():
 def test_failure():
     text, status = on_terminal("absent", "0.02", "2")
     check(status == 1 and "does not exist" in text.split("\x1b[H")[-1], f"absent: {text!r}")
+    for operand, sentence in (("abs*", "no segment's name matches"), ("one/no", "no such array")):
+        text, status = on_terminal(operand, "0.02", "2")
+        check(status == 1 and sentence in text.split("\x1b[H")[-1], f"{operand}: {text!r}")
 
 
 def test_interrupt():
@@ -105,6 +119,7 @@ def test_coming_and_going():
 
 test_plain()
 test_in_place()
+test_wide()
 test_more_than_fits()
 test_failure()
 test_interrupt()

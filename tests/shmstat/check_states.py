@@ -207,7 +207,7 @@ def test_rights():
     check(len(row) == 1 and "(permission denied)" in row[0], text)
     os.chmod(path_of("mine"), 0o644)
     text, messages = look("mine", **other)
-    check("readers: not known, the control file may not be read" in text, text)
+    check("readers: not known, the control file cannot be read" in text, text)
     check("?" in [line for line in text.splitlines() if line.startswith("mine ")][0], text)
     looking.SHMSTAT = SHMSTAT
     writer.quit()

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import unicodedata
 
 from looking import Actor, SHM, SHMSTAT, UNTORN, WORK, check, finish, golden, look, normal
@@ -19,6 +20,7 @@ def test_no_segment():
     golden("none.txt", normal(text))
     text, messages = look("absent", status=1)
     check(text == "" and "does not exist" in messages, f"absent: {text!r} {messages!r}")
+    look("--sort", "nonsense", status=2)
     text, messages = look("abs*", status=1)
     check("no segment's name matches" in messages, messages)
 
@@ -49,14 +51,31 @@ def test_alive():
     text = look("one/*", "--sort=array")[0]
     rows = [line.split()[0] for line in text.splitlines() if line][3:]
     check(rows == ["dir/empty", "grid", "log"], f"--sort array: {text}")
+    rows = [line.split() for line in look("one/*", "--sort", "Shape")[0].splitlines()[4:] if line]
+    check([row[2] for row in rows] == ["0x3", "20", "40x80"], f"--sort shape: {rows}")
     _, messages = look("one", "--sort", "nonsense", status=2)
-    check("GENERATION" in messages, messages)
+    check("GENERATION" in messages and "PIN-AGE" in messages, messages)
+    # By a reader's column, whether there is a reader or not.
+    look("one/grid", "--sort", "pin-age")
     looks = look("one", "0.05", "3")[0]
-    check(len(re.findall(r"(?m)^SEGMENT", looks)) == 3 and looks.count("\nARRAY") == 3,
-          f"three looks: {looks}")
+    check(len(re.findall(r"(?m)^SEGMENT", looks)) == 3 and looks.count("\nARRAY") == 3 and
+          len(re.findall(r"\n\n\d{4}-\d\d-\d\dT[\d:]{8}Z\n", looks)) == 2, f"three looks: {looks}")
+    test_columns()
     reader.quit()
     writer.quit()
     golden("closed.txt", normal(look("one")[0]))
+
+
+def test_columns():
+    """docs/shmstat.md tells of all columns, in their order."""
+    with open(os.path.join(os.environ["TOP"], "docs/shmstat.md"), encoding="utf-8") as file:
+        page = file.read()
+    text = look("one")[0]
+    for section in "Segments", "Arrays", "Readers":
+        rows = re.findall(r"(?m)^\| (`[^|]*) \|", page.split(f"\n## {section}\n")[1].split("\n## ")[0])
+        told = re.findall(r"`([^`]*)`", " ".join(rows))
+        shown = [line.split() for line in text.splitlines() if line.split()[:1] == told[:1]]
+        check(shown == [told], f"{section}: documented {told}, shown {shown}")
 
 
 def test_rates():
@@ -74,6 +93,50 @@ def test_rates():
           log["commits_per_second"] == second["commits_per_second"], f"rates: {second}")
     check(abs(log["bytes_per_second"] / log["commits_per_second"] - 10) < 1e-9,
           "five elements of two bytes")
+    writer.quit()
+
+
+def arrays_of(*arguments):
+    report = json.loads(look(*arguments, "--json")[0].splitlines()[-1])["segments"][0]
+    return {array["name"]: array for array in report["arrays"]}
+
+
+def test_restored():
+    """What was committed before a restart from the store is not counted as since then."""
+    store = os.path.join(WORK, "restored.store")
+    writer = Actor("writer", "restored", store)
+    writer.tell("c" * 50)
+    writer.quit()
+    subprocess.run([UNTORN, "rm", "restored"], check=True)
+    writer = Actor("writer", "restored", store)  # it writes "grid" anew
+    time.sleep(0.1)  # rates are of whole ticks of the clock
+    arrays = arrays_of("restored")
+    check(arrays["log"]["generation"] == 51 and arrays["log"]["commits_per_second"] == 0 and
+          arrays["log"]["bytes_per_second"] == 0, f"not written since: {arrays['log']}")
+    writer.tell("c" * 5)
+    report = json.loads(look("restored", "--json")[0])["segments"][0]
+    log, = [array for array in report["arrays"] if array["name"] == "log"]
+    check(log["generation"] == 56 and
+          4.9 < log["commits_per_second"] * report["age_ns"] / 1e9 < 5.1, f"5 since: {log}")
+    arrays = arrays_of("restored", "0.05", "2")
+    check(arrays["log"]["commits_per_second"] == 0, f"of the interval: {arrays['log']}")
+    writer.quit()
+
+
+def test_store_that_is_gone():
+    store = os.path.join(WORK, "gone.store")
+    writer = Actor("writer", "gone", store)
+    writer.tell("cf")
+    os.rename(store, store + ".aside")
+    text = look("gone")[0]
+    sentence = f'compression ratios are not known: store "{store}": no store there'
+    check(text.splitlines()[2] == sentence, f"the store is gone: {text}")
+    check("compression" not in look()[0], "an overview needs none")
+    segment = json.loads(look("gone", "--json")[0])["segments"][0]
+    check(segment["store"]["error"] == sentence[len("compression ratios are not known: "):] and
+          all(array["stored"] is None for array in segment["arrays"]), f"{segment['store']}")
+    os.rename(store + ".aside", store)
+    check(json.loads(look("gone", "--json")[0])["segments"][0]["store"]["error"] is None, "back")
     writer.quit()
 
 
@@ -144,6 +207,8 @@ test_alive()
 subprocess.run([UNTORN, "rm", "one"], check=True)
 test_rates()
 test_store()
+test_restored()
+test_store_that_is_gone()
 test_dump()
 test_usage()
 test_nothing_changed()

@@ -23,7 +23,8 @@
 
 // Of the two samples below, as version 1 has them.
 #define ARRAY_HASH UINT64_C(0x842a0592358041e5)
-#define SNAPSHOT_HASH UINT64_C(0xa57f41c62974407c)
+#define SNAPSHOT_HASH UINT64_C(0xb65b7422ba553103)
+#define SNAPSHOT_HASH_WITHOUT_TOTALS UINT64_C(0xa57f41c62974407c)
 
 // ------------------------------------------------------------ a file in memory
 
@@ -93,7 +94,7 @@ static const ut_manifest_array array_head = {.uuid = {11, 12},
                                              .zarr_format = 2};
 
 // 5 x 2 chunks, of which the first, the sixth and the last have files.
-static void write_array(file *f) {
+static ut_manifest_totals write_array(file *f) {
     ut_definition *d = define("g/a", "f8", 2, (const uint64_t[]){10, 20}, NULL, 77);
     ut_manifest_writer *w;
     assert_int_equal(ut_manifest_begin_array(&w, &array_head, d, (const uint64_t[]){45, 33},
@@ -102,6 +103,7 @@ static void write_array(file *f) {
     ut_manifest_add_chunk(w, 0, EPOCH + 3, (const uint64_t[]){10, 20}, 500, 0xaaaa);
     ut_manifest_add_chunk(w, 5, EPOCH + 8, (const uint64_t[]){10, 13}, 1616, 0xbbbb);
     ut_manifest_add_chunk(w, 9, EPOCH + 1, (const uint64_t[]){5, 13}, 16, 0xcccc);
+    ut_manifest_totals totals = ut_manifest_written(w);
     uint64_t bytes, hash, stored;
     assert_int_equal(ut_manifest_end(w, &bytes, &hash), UNTORN_OK);
     assert_int_equal(bytes, f->n);
@@ -109,14 +111,25 @@ static void write_array(file *f) {
     assert_int_equal(hash, stored);
     assert_int_equal(hash, ut_hash(f->bytes, f->n - 8));
     ut_definition_drop(d);
+    return totals;
 }
 
 static const ut_manifest_object objects[] = {
-    {UT_KIND_GROUP, 1, 3, EPOCH + 5, EPOCH + 5, 50, 0, 0, "", "", "{\"title\":\"x\"}"},
-    {UT_KIND_GROUP, 2, 1, EPOCH + 2, EPOCH + 2, 20, 0, 0, "g", "", ""},
-    {UT_KIND_ARRAY, 77, 21, EPOCH + 9, EPOCH + 8, 90, 512, 0xfeed, "g/a", "4d-1000000000009-ab12",
-     ""},
-    {UT_KIND_ARRAY, 5, 1, EPOCH + 9, EPOCH + 9, 90, 400, 0xbeef, "g/a-b", "5-9-x", ""},
+    {UT_KIND_GROUP, 1, 3, EPOCH + 5, EPOCH + 5, 50, 0, 0, "", "", "{\"title\":\"x\"}", {0}},
+    {UT_KIND_GROUP, 2, 1, EPOCH + 2, EPOCH + 2, 20, 0, 0, "g", "", "", {0}},
+    {UT_KIND_ARRAY,
+     77,
+     21,
+     EPOCH + 9,
+     EPOCH + 8,
+     90,
+     512,
+     0xfeed,
+     "g/a",
+     "4d-1000000000009-ab12",
+     "",
+     {true, 3, 2132, 3144}},
+    {UT_KIND_ARRAY, 5, 1, EPOCH + 9, EPOCH + 9, 90, 400, 0xbeef, "g/a-b", "5-9-x", "", {0}},
 };
 #define OBJECTS (sizeof objects / sizeof *objects)
 
@@ -243,6 +256,52 @@ static void a_million_chunks_stream(void **state) {
     free(f.bytes);
 }
 
+static void same_totals(const ut_manifest_totals *totals, const ut_manifest_totals *expected) {
+    assert_int_equal(totals->known, expected->known);
+    assert_int_equal(totals->chunks, expected->chunks);
+    assert_int_equal(totals->file_bytes, expected->file_bytes);
+    assert_int_equal(totals->data_bytes, expected->data_bytes);
+}
+
+// What the writer counted is what the records say.
+static void totals_are_the_sums_of_the_records(void **state) {
+    (void)state;
+    file f = {0};
+    ut_manifest_totals written = write_array(&f), counted;
+    ut_manifest_array a;
+    assert_int_equal(ut_manifest_open_array(f.bytes, f.n, &a), UNTORN_OK);
+    counted = ut_manifest_count(&a);
+    same_totals(&counted,
+                &(ut_manifest_totals){true, 3, 500 + 1616 + 16, 8 * (10 * 20 + 10 * 13 + 5 * 13)});
+    same_totals(&written, &counted);
+    ut_manifest_close_array(&a);
+    free(f.bytes);
+}
+
+// The third object's totals stand behind its texts; 0 as their length takes them away, as in a
+// manifest of a writer that knew of none.
+static void totals_may_be_missing(void **state) {
+    (void)state;
+    for (uint32_t length = 0; length <= 40; length += 4) {
+        file f = {0};
+        assert_int_equal(write_snapshot(&f, objects, 3), UNTORN_OK);
+        size_t at = 128 + 96 + 88; // the head, "" with its attributes, and "g"
+        assert_int_equal(f.bytes[at + 8], 77);
+        memcpy(f.bytes + at + 76, &length, sizeof length);
+        make_hash_fit(f.bytes, f.n);
+        ut_manifest_snapshot s;
+        untorn_status status = ut_manifest_open_snapshot(f.bytes, f.n, &s);
+        assert_int_equal(status, length == 0 || length == 24 ? UNTORN_OK : UNTORN_E_CORRUPT);
+        ut_manifest_object o;
+        if (status == UNTORN_OK) {
+            assert_true(ut_manifest_find_object(&s, "g/a", &o));
+            assert_int_equal(o.totals.known, length != 0);
+            ut_manifest_close_snapshot(&s);
+        }
+        free(f.bytes);
+    }
+}
+
 static void a_snapshot_comes_back(void **state) {
     (void)state;
     file f = {0};
@@ -270,6 +329,7 @@ static void a_snapshot_comes_back(void **state) {
         assert_string_equal(o.name, objects[i].name);
         assert_string_equal(o.directory, objects[i].directory);
         assert_string_equal(o.attributes, objects[i].attributes);
+        same_totals(&o.totals, &objects[i].totals);
     }
     ut_manifest_object o;
     assert_false(ut_manifest_find_object(&s, "f", &o));
@@ -312,6 +372,21 @@ static void the_format_is_fixed(void **state) {
     write_snapshot(&f, objects, OBJECTS);
     memcpy(&hash, f.bytes + f.n - 8, 8);
     assert_int_equal(hash, SNAPSHOT_HASH);
+    // "g/a": 80 fixed and 4 + 22 + 1 of texts, so 112, and 24 of totals.
+    const unsigned char *entry = f.bytes + 128 + 96 + 88;
+    uint32_t lengths[] = {112 + 24, 24};
+    assert_memory_equal(entry, &lengths[0], 4);
+    assert_memory_equal(entry + 76, &lengths[1], 4);
+    uint64_t totals[] = {3, 2132, 3144};
+    assert_memory_equal(entry + 112, totals, sizeof totals);
+    // Without totals it is what it was before there were any.
+    ut_manifest_object without[OBJECTS];
+    memcpy(without, objects, sizeof objects);
+    without[2].totals.known = false;
+    f.n = 0;
+    write_snapshot(&f, without, OBJECTS);
+    memcpy(&hash, f.bytes + f.n - 8, 8);
+    assert_int_equal(hash, SNAPSHOT_HASH_WITHOUT_TOTALS);
     free(f.bytes);
 }
 
@@ -566,6 +641,8 @@ int main(void) {
         cmocka_unit_test(an_array_comes_back),
         cmocka_unit_test(arrays_of_all_kinds_come_back),
         cmocka_unit_test(a_million_chunks_stream),
+        cmocka_unit_test(totals_are_the_sums_of_the_records),
+        cmocka_unit_test(totals_may_be_missing),
         cmocka_unit_test(a_snapshot_comes_back),
         cmocka_unit_test(the_format_is_fixed),
         cmocka_unit_test(the_writer_keeps_order),

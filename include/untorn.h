@@ -393,9 +393,10 @@ typedef struct untorn_reader_options {
     size_t
         cache_bytes;  /* keep that much of what was read from the store in memory; default: none */
     unsigned threads; /* that read from the store for one call, default 4 */
+    int64_t spin;     /* ns that a wait spins before it sleeps, default 0; see Waiting */
 } untorn_reader_options;
 #define UNTORN_READER_OPTIONS_INIT                                                                 \
-    { sizeof(untorn_reader_options), 0, 0, 0, 0 }
+    { sizeof(untorn_reader_options), 0, 0, 0, 0, 0 }
 
 /*
  * Attach to a segment, whether its writer is alive or not.  Needs read
@@ -580,6 +581,13 @@ UNTORN_API untorn_status untorn_snapshot_check(untorn_snapshot *snapshot);
  * looks.  All return UNTORN_E_TIMEOUT, _INTERRUPTED, _WRITER_CLOSED,
  * _WRITER_DIED, _REMOVED or _REPLACED if what was waited for did not come; the
  * last four not before it is certain, which takes up to 100 ms.
+ *
+ * A wait sleeps in the kernel, from which it takes microseconds to wake up.  With
+ * untorn_reader_options.spin it first looks at the published word again and again for that long:
+ * it then returns within a fraction of a microsecond of the commit, at the price of a processor,
+ * and the commit makes no system call for it.  INT64_MAX never sleeps.  A signal does not end
+ * spinning.  untorn_peek() is the look by itself, for loops of one's own: while nothing is
+ * published it costs about as much as a read of one cache line.
  */
 
 /* Until the array's generation is above `generation`. */

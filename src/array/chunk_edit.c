@@ -110,12 +110,9 @@ static untorn_status keep_content(untorn_writer_array *array, const uint64_t *in
     return UNTORN_OK;
 }
 
-untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number, const uint64_t *index,
-                           bool keep, unsigned char **memory) {
-    ut_view view;
-    untorn_status status = ut_chunk_view(array, number, &view);
-    if (status != UNTORN_OK)
-        return status;
+untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
+                                  const uint64_t *index, ut_view view, bool keep,
+                                  unsigned char **memory) {
     if (view.offset != 0 && view.version == 0) {
         *memory = at(array, view.offset);
         return UNTORN_OK;
@@ -124,7 +121,7 @@ untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number, const ui
     uint64_t commit = publisher->commit;
     ut_object *object = array->object;
     const ut_definition *definition = array->definition;
-    status = ut_items_reserve(&object->dropped, 1);
+    untorn_status status = ut_items_reserve(&object->dropped, 1);
     if (status != UNTORN_OK)
         return status;
     uint64_t offset;
@@ -471,7 +468,8 @@ static untorn_status own_cut_and_grown(untorn_writer_array *array, const uint64_
         ut_chunk_extent(rank, shape, definition->chunks, index, grown);
         unsigned char *memory;
         if (memcmp(cut, grown, rank * sizeof *cut) != 0 &&
-            ((all.list[i].view.flags & UT_REF_SEALED) || cuts_published(array, index, less)))
+            ((all.list[i].view.flags & (UT_REF_SEALED | UT_REF_EVICTED)) ||
+             cuts_published(array, index, less)))
             status = ut_chunk_own(array, all.list[i].number, index, true, &memory);
     }
     free(all.list);

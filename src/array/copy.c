@@ -18,12 +18,35 @@
 
 #include "array/box.h"
 #include "array/grid.h"
+#include "array/run.h"
 #include "base/racy_copy.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+/* Whether the shape can be and has as many chunks as the descriptor says; sets array->cells.  Most
+ * generations have the shape of the one before. */
+static bool fits_grid(untorn_array *array, const ut_descriptor *descriptor) {
+    const ut_definition *definition = array->definition;
+    unsigned rank = definition->rank;
+    bool same = array->all_cells != 0 && array->all_cells == descriptor->cells;
+    for (unsigned axis = 0; same && axis < rank; axis++)
+        same = array->shape[axis] == descriptor->shape[axis];
+    if (same)
+        return true;
+    array->all_cells = 0;
+    if (!ut_grid_valid(rank, descriptor->shape, definition->chunks, definition->dtype.itemsize))
+        return false;
+    uint64_t cells = ut_grid_cells(rank, descriptor->shape, definition->chunks, array->cells);
+    if (cells != descriptor->cells)
+        return false;
+    for (unsigned axis = 0; axis < rank; axis++)
+        array->shape[axis] = descriptor->shape[axis];
+    array->all_cells = cells;
+    return true;
+}
 
 ut_found ut_array_check(untorn_array *array, const ut_descriptor *descriptor) {
     if (array->checked == descriptor->stamp)
@@ -35,11 +58,7 @@ ut_found ut_array_check(untorn_array *array, const ut_descriptor *descriptor) {
         ut_kind_rank(descriptor->kind) != definition->rank)
         return UT_DAMAGED;
     if (definition->kind == UT_KIND_ARRAY &&
-        (descriptor->slot_bytes != definition->slot_bytes ||
-         !ut_grid_valid(definition->rank, descriptor->shape, definition->chunks,
-                        definition->dtype.itemsize) ||
-         ut_grid_cells(definition->rank, descriptor->shape, definition->chunks, array->cells) !=
-             descriptor->cells))
+        (descriptor->slot_bytes != definition->slot_bytes || !fits_grid(array, descriptor)))
         return UT_DAMAGED;
     array->checked = descriptor->stamp;
     return UT_FOUND;
@@ -62,6 +81,13 @@ static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint
                       unsigned char *destination, const int64_t *strides, const unsigned char *slot,
                       const int64_t *chunk_strides) {
     unsigned rank = definition->rank;
+    size_t itemsize = definition->dtype.itemsize;
+    if (rank == 1 && slot != NULL && strides[0] == (int64_t)itemsize) {
+        ut_racy_copy(destination + (tile->in_region[0] + skip) * itemsize,
+                     slot + (tile->in_chunk[0] + skip) * itemsize,
+                     (tile->count[0] - skip) * itemsize);
+        return;
+    }
     uint64_t count[UNTORN_MAX_RANK];
     for (unsigned axis = 0; axis < rank; axis++) {
         uint64_t more = axis == 0 ? skip : 0;
@@ -71,10 +97,9 @@ static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint
             slot += (int64_t)(tile->in_chunk[axis] + more) * chunk_strides[axis];
     }
     if (slot != NULL)
-        ut_box_copy(rank, definition->dtype.itemsize, count, destination, strides, slot,
-                    chunk_strides);
+        ut_box_copy(rank, itemsize, count, destination, strides, slot, chunk_strides);
     else
-        ut_box_fill(rank, definition->dtype.itemsize, count, destination, strides,
+        ut_box_fill(rank, itemsize, count, destination, strides,
                     definition->fill_is_zero ? NULL : definition->fill);
 }
 
@@ -243,6 +268,29 @@ static ut_found postpone(ut_hold *hold, const ut_descriptor *descriptor, gathere
     return UT_DAMAGED;
 }
 
+/* The region's tiles. */
+typedef struct walk {
+    bool one_axis;
+    union {
+        ut_run run;
+        ut_tiles tiles;
+    };
+} walk;
+
+static inline void walk_begin(walk *w, const untorn_array *array, const ut_region *region) {
+    const ut_definition *definition = array->definition;
+    w->one_axis = definition->rank == 1;
+    if (w->one_axis)
+        ut_run_begin(&w->run, definition->chunks[0], region->start[0], region->count[0]);
+    else
+        ut_tiles_begin(&w->tiles, definition->rank, array->cells, definition->chunks, region->start,
+                       region->count);
+}
+
+static inline bool walk_next(walk *w, ut_tile *tile) {
+    return w->one_axis ? ut_run_next(&w->run, tile) : ut_tiles_next(&w->tiles, tile);
+}
+
 ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
                         ut_region *region) {
     const ut_definition *definition = array->definition;
@@ -250,13 +298,12 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
     ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
     gathered all = {.array = array, .region = region, .chunk_strides = chunk_strides};
     ut_table_cursor cursor = {0};
-    ut_tiles tiles;
+    walk tiles;
     ut_tile tile;
     ut_found found = UT_FOUND;
     region->failure = UNTORN_OK;
-    ut_tiles_begin(&tiles, definition->rank, array->cells, definition->chunks, region->start,
-                   region->count);
-    for (size_t i = 0; found == UT_FOUND && ut_tiles_next(&tiles, &tile); i++) {
+    walk_begin(&tiles, array, region);
+    for (size_t i = 0; found == UT_FOUND && walk_next(&tiles, &tile); i++) {
         ut_place place;
         UT_STEP("tile begins");
         found = ut_table_lookup(hold->segment, descriptor, tile.cell, &cursor, &place);
@@ -275,20 +322,6 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
     free(all.wanted);
     free(all.tiles);
     return found;
-}
-
-void ut_result_set(untorn_result *result, const ut_descriptor *descriptor, unsigned attempts,
-                   bool pinned) {
-    if (result == NULL)
-        return;
-    result->generation = descriptor->stamp;
-    result->commit = descriptor->commit;
-    result->time = descriptor->time;
-    result->attempts = attempts;
-    result->pinned = pinned;
-    result->rank = ut_kind_rank(descriptor->kind);
-    for (unsigned axis = 0; axis < result->rank; axis++)
-        result->shape[axis] = descriptor->shape[axis];
 }
 
 ut_found ut_attributes_copy(ut_segment *segment, const ut_descriptor *descriptor, char **json) {

@@ -146,8 +146,9 @@ static void count_read(untorn_array *array, const ut_attempts *attempts) {
     array->again = 0;
 }
 
-/* The last read's chunk again, if nothing was published since.  All of it was checked then. */
-static bool read_again(untorn_array *array, void *destination, size_t capacity) {
+/* The last read's chunk again, if nothing was published since.  All of it was checked then; a
+ * reader that was attached anew since has forgotten it. */
+static inline bool read_again(untorn_array *array, void *destination, size_t capacity) {
     uint64_t stamp = array->single_stamp;
     /* Acquire: as in ut_descriptor_newest(). */
     if (stamp == 0 || ut_load_acquire(&array->header->generation) != stamp ||
@@ -197,15 +198,13 @@ static untorn_status check_destination(const untorn_array *array, const void *de
     return UNTORN_OK;
 }
 
-untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint64_t *count,
-                          void *destination, size_t capacity, untorn_result *result) {
+/* Out of line: so much room on the stack is not for reading again. */
+__attribute__((noinline)) static untorn_status read_anew(untorn_array *array, const uint64_t *start,
+                                                         const uint64_t *count, void *destination,
+                                                         size_t capacity, untorn_result *result) {
     untorn_status status = ut_array_resolve(array);
     if (status != UNTORN_OK)
         return status;
-    if (start == NULL && count == NULL && read_again(array, destination, capacity)) {
-        ut_result_set(result, &array->cached, 1, false);
-        return UNTORN_OK;
-    }
     ut_attempts attempts;
     ut_region region;
     region.kept = NULL;
@@ -263,6 +262,16 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
         count_read(array, &attempts);
     ut_attempts_end(&attempts);
     return status;
+}
+
+untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint64_t *count,
+                          void *destination, size_t capacity, untorn_result *result) {
+    if (start == NULL && count == NULL && array != NULL &&
+        read_again(array, destination, capacity)) {
+        ut_result_set(result, &array->cached, 1, false);
+        return UNTORN_OK;
+    }
+    return read_anew(array, start, count, destination, capacity, result);
 }
 
 /* --- several arrays --- */
@@ -452,6 +461,13 @@ untorn_status untorn_peek(untorn_array *array, untorn_result *result) {
     untorn_status status = ut_array_resolve(array);
     if (status != UNTORN_OK)
         return status;
+    /* Nothing new: as ut_descriptor_newest() and ut_array_check() would find. */
+    uint64_t stamp = array->cached.stamp;
+    if (stamp != 0 && stamp == array->checked &&
+        ut_load_acquire(&array->header->generation) == stamp) {
+        ut_result_set(result, &array->cached, 1, false);
+        return UNTORN_OK;
+    }
     ut_attempts attempts;
     ut_attempts_begin(&attempts, array->reader, false);
     ut_found found = UT_NOT_FOUND;

@@ -52,8 +52,9 @@ static untorn_status attach(untorn_reader *reader, const char *name) {
 
 untorn_status ut_reader_open(const char *segment, const untorn_reader_options *options,
                              const ut_backing *backing, untorn_reader **out) {
+    /* `spin` came later than the other options. */
     if (segment == NULL || out == NULL ||
-        (options != NULL && options->struct_size < sizeof *options))
+        (options != NULL && options->struct_size < offsetof(untorn_reader_options, spin)))
         return ut_fail(UNTORN_E_ARGUMENT, "reader_open: no segment name, no place for the handle "
                                           "or uninitialized options");
     untorn_status status = ut_name_check_segment(segment);
@@ -71,6 +72,7 @@ untorn_status ut_reader_open(const char *segment, const untorn_reader_options *o
     reader->threads = options != NULL && options->threads != 0 ? options->threads : DEFAULT_THREADS;
     if (reader->threads > MOST_THREADS)
         reader->threads = MOST_THREADS;
+    reader->spin = options != NULL && options->struct_size >= sizeof *options ? options->spin : 0;
     reader->serial = 1;
     ut_fork_generation();
     status = attach(reader, segment);
@@ -130,6 +132,9 @@ untorn_status untorn_reader_reattach(untorn_reader *reader) {
     reader->segment = fresh.segment;
     reader->lines = fresh.lines;
     reader->serial++;
+    /* Reading again looks at nothing but this. */
+    for (untorn_array *array = reader->arrays; array != NULL; array = array->next)
+        array->single_stamp = 0;
     return UNTORN_OK;
 }
 
@@ -392,7 +397,7 @@ untorn_status ut_array_resolve(untorn_array *array) {
     array->index = index;
     array->header = header;
     array->cached.stamp = 0;
-    array->checked = array->single_stamp = 0;
+    array->checked = array->all_cells = array->single_stamp = 0;
     array->serial = reader->serial;
     return UNTORN_OK;
 }

@@ -99,6 +99,7 @@ struct untorn_reader {
     unsigned threads;          /* for one call of it */
     unsigned attempts;         /* optimistic ones */
     unsigned flags;
+    int64_t spin;               /* ns that a wait looks before it sleeps */
     unsigned serial;            /* counts attachments */
     _Atomic int64_t gone_since; /* monotonic ns when first no writer was found; 0: there was one */
     pthread_mutex_t lock;       /* lines, catalogue, lists of handles */
@@ -133,19 +134,22 @@ typedef struct ut_kept {
 #define UT_KEPT_ABSENT UINT64_MAX
 
 struct untorn_array {
+    /* What reading an array of one chunk again needs comes first, to share cache lines. */
+    uint64_t single_stamp; /* the generation for which the next two are; 0: none */
+    const void *single;    /* the slot of an array that is one chunk */
+    size_t single_bytes;
+    ut_header *header;
     untorn_reader *reader;
     unsigned serial; /* of the attachment that the rest belongs to */
+    unsigned again;  /* times that it was read again and that is not counted yet */
     uint32_t index;
     ut_definition *definition;
-    ut_header *header;
     ut_descriptor cached;            /* the last that was seen; keyed by its own stamp */
     uint64_t checked;                /* stamp of the descriptor found to fit the definition */
-    uint64_t cells[UNTORN_MAX_RANK]; /* of its grid */
-    const void *single;              /* the slot of an array that is one chunk, or NULL */
-    uint64_t single_stamp;           /* the generation for which it is */
-    size_t single_bytes;
-    unsigned again; /* times that it was read again and that is not counted yet */
-    ut_kept *kept;  /* scratch */
+    uint64_t shape[UNTORN_MAX_RANK]; /* that was found to fit it, ... */
+    uint64_t cells[UNTORN_MAX_RANK]; /* ... and of its grid */
+    uint64_t all_cells;              /* 0: none was yet */
+    ut_kept *kept;                   /* scratch */
     size_t kept_capacity;
     ut_definition **former; /* definitions of earlier attachments: info may point there */
     size_t former_count;
@@ -195,8 +199,20 @@ ut_found ut_evicted_read(ut_hold *hold, untorn_array *array, const ut_descriptor
                          const uint64_t *index, ut_place place, void *memory, bool *present,
                          untorn_status *failure);
 
-void ut_result_set(untorn_result *result, const ut_descriptor *descriptor, unsigned attempts,
-                   bool pinned);
+static inline void ut_result_set(untorn_result *result, const ut_descriptor *descriptor,
+                                 unsigned attempts, bool pinned) {
+    if (result == NULL)
+        return;
+    unsigned rank = ut_kind_rank(descriptor->kind);
+    result->generation = descriptor->stamp;
+    result->commit = descriptor->commit;
+    result->time = descriptor->time;
+    result->attempts = attempts;
+    result->pinned = pinned;
+    result->rank = rank;
+    for (unsigned axis = 0; axis < rank; axis++)
+        result->shape[axis] = descriptor->shape[axis];
+}
 
 /* The attributes of a descriptor, as a private text. Not yet validated. */
 ut_found ut_attributes_copy(ut_segment *segment, const ut_descriptor *descriptor, char **json);

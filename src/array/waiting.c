@@ -8,6 +8,10 @@
  *
  * That no writer is there is reported once it was found twice, 20 ms apart, so
  * that a writer which is just taking over is not taken for dead.
+ *
+ * A reader with the option `spin` looks at the words for that long before it is counted among the
+ * sleeping, so that a commit meanwhile makes no system call.  Spinning, too, goes in
+ * slices, between which the writer is looked for.
  */
 #include "array/reader.h"
 
@@ -61,11 +65,62 @@ static untorn_status check_writer(untorn_reader *reader, int64_t now) {
     return since != 0 && now - since >= CERTAIN_NS ? status : UNTORN_OK;
 }
 
-static untorn_status sleep_until(const waiting *w, ut_waiter *waiter) {
+/* Tell the processor that this is a loop of looking. */
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#define LOOKS 16u /* between looks at the clock */
+
+/* Look until a word differs from its value, or `slice` ns have passed.  What was published is
+ * acquired when the words are loaded anew. */
+static void spin_until(_Atomic uint32_t *const *words, const uint32_t *values, size_t count,
+                       int64_t slice) {
+    int64_t begin = ut_clock_monotonic();
+    UT_STEP("spin begins");
+    do {
+        for (unsigned look = 0; look < LOOKS; look++) {
+            for (size_t i = 0; i < count; i++)
+                if (ut_load_relaxed(words[i]) != values[i])
+                    return;
+            relax();
+        }
+    } while (ut_clock_monotonic() - begin < slice);
+}
+
+/* Be counted among the sleeping, if there is a line to be had. */
+static void begin_sleeping(const waiting *w, ut_waiter *waiter) {
+    untorn_reader *reader = w->reader;
+    uint32_t line = UT_NO_LINE;
+    if (w->timeout != 0 && reader->segment->control != NULL) {
+        pthread_mutex_lock(&reader->lock);
+        line = ut_line_take(&reader->lines);
+        pthread_mutex_unlock(&reader->lock);
+    }
+    ut_wait_begin(waiter, reader->segment, line, w->arrays != NULL ? 1 : 2);
+}
+
+static void end_sleeping(const waiting *w, ut_waiter *waiter) {
+    uint32_t line = waiter->line;
+    ut_wait_end(waiter);
+    if (line == UT_NO_LINE)
+        return;
+    pthread_mutex_lock(&w->reader->lock);
+    ut_line_give(&w->reader->lines, line);
+    pthread_mutex_unlock(&w->reader->lock);
+}
+
+static untorn_status wait_until(const waiting *w, ut_waiter *waiter) {
     _Atomic uint32_t *words[UT_WAIT_WORDS];
     uint32_t values[UT_WAIT_WORDS];
     int64_t begin = ut_clock_monotonic(), checked = begin;
-    bool interrupted = false;
+    bool interrupted = false, spinning = w->timeout != 0 && w->reader->spin > 0;
+    if (!spinning)
+        begin_sleeping(w, waiter);
     for (;;) {
         size_t count = load_words(w, words, values);
         untorn_status status = w->condition(w->context);
@@ -93,14 +148,24 @@ static untorn_status sleep_until(const waiting *w, ut_waiter *waiter) {
         if (interrupted)
             return ut_fail(UNTORN_E_INTERRUPTED, "%s: waiting was interrupted by a signal",
                            w->reader->segment->message_name);
-        int64_t slice = ut_wait_slice(waiter);
+        if (spinning && now - begin >= w->reader->spin) {
+            spinning = false;
+            begin_sleeping(w, waiter);
+            continue; /* what came since was not for one who sleeps */
+        }
+        int64_t slice = spinning ? CHECK_NS : ut_wait_slice(waiter);
         if (ut_load_relaxed(&w->reader->gone_since) != 0 && slice > CERTAIN_NS)
             slice = CERTAIN_NS;
         else if (slice > CHECK_NS - (now - checked))
             slice = CHECK_NS - (now - checked);
         if (w->timeout >= 0 && slice > w->timeout - (now - begin))
             slice = w->timeout - (now - begin);
-        interrupted = ut_wait_sleep(words, values, count, slice) == EINTR;
+        if (spinning && slice > w->reader->spin - (now - begin))
+            slice = w->reader->spin - (now - begin);
+        if (spinning)
+            spin_until(words, values, count, slice);
+        else
+            interrupted = ut_wait_sleep(words, values, count, slice) == EINTR;
     }
 }
 
@@ -111,22 +176,9 @@ static untorn_status wait_for(waiting *w) {
         return status;
     if (w->arrays != NULL && w->count > UT_WAIT_WORDS)
         w->arrays = NULL;
-    untorn_reader *reader = w->reader;
-    uint32_t line = UT_NO_LINE;
-    if (w->timeout != 0 && reader->segment->control != NULL) {
-        pthread_mutex_lock(&reader->lock);
-        line = ut_line_take(&reader->lines);
-        pthread_mutex_unlock(&reader->lock);
-    }
-    ut_waiter waiter;
-    ut_wait_begin(&waiter, reader->segment, line, w->arrays != NULL ? 1 : 2);
-    status = sleep_until(w, &waiter);
-    ut_wait_end(&waiter);
-    if (line != UT_NO_LINE) {
-        pthread_mutex_lock(&reader->lock);
-        ut_line_give(&reader->lines, line);
-        pthread_mutex_unlock(&reader->lock);
-    }
+    ut_waiter waiter = {.line = UT_NO_LINE};
+    status = wait_until(w, &waiter);
+    end_sleeping(w, &waiter);
     return status;
 }
 

@@ -8,6 +8,7 @@
 #include "array/box.h"
 #include "array/grid.h"
 #include "array/json.h"
+#include "array/run.h"
 #include "base/hash.h"
 #include "base/racy_copy.h"
 #include "base/status.h"
@@ -61,25 +62,32 @@ static bool beyond_published(const untorn_writer_array *array, const ut_view *vi
     return false;
 }
 
-static untorn_status write_tile(untorn_writer_array *array, const ut_tile *tile,
-                                const int64_t *chunk_strides, const int64_t *source_strides,
-                                const unsigned char *source) {
+/* The chunk's memory, in which the tile may be written. */
+static untorn_status tile_memory(untorn_writer_array *array, const ut_tile *tile,
+                                 unsigned char **memory) {
     ut_view view;
     untorn_status status = ut_chunk_view(array, tile->cell, &view);
     if (status != UNTORN_OK)
         return status;
-    unsigned char *memory;
     if (view.offset != 0 && view.version == 0) {
-        memory = array->writer->segment.base + view.offset;
+        *memory = array->writer->segment.base + view.offset;
     } else if (view.offset != 0 && beyond_published(array, &view, tile)) {
-        memory = array->writer->segment.base + view.offset;
+        *memory = array->writer->segment.base + view.offset;
         array->object->data_changed = true;
     } else {
-        status =
-            ut_chunk_own(array, tile->cell, tile->index, !covers_visible(array, tile), &memory);
-        if (status != UNTORN_OK)
-            return status;
+        status = ut_chunk_own_viewed(array, tile->cell, tile->index, view,
+                                     !covers_visible(array, tile), memory);
     }
+    return status;
+}
+
+static untorn_status write_tile(untorn_writer_array *array, const ut_tile *tile,
+                                const int64_t *chunk_strides, const int64_t *source_strides,
+                                const unsigned char *source) {
+    unsigned char *memory;
+    untorn_status status = tile_memory(array, tile, &memory);
+    if (status != UNTORN_OK)
+        return status;
     unsigned rank = array->definition->rank;
     for (unsigned axis = 0; axis < rank; axis++) {
         memory += (int64_t)tile->in_chunk[axis] * chunk_strides[axis];
@@ -90,18 +98,38 @@ static untorn_status write_tile(untorn_writer_array *array, const ut_tile *tile,
     return UNTORN_OK;
 }
 
+/* One axis, and a source without gaps. */
+static untorn_status write_run(untorn_writer_array *array, uint64_t start, uint64_t count,
+                               const unsigned char *source) {
+    size_t itemsize = array->definition->dtype.itemsize;
+    ut_run run;
+    ut_tile tile;
+    ut_run_begin(&run, array->definition->chunks[0], start, count);
+    while (ut_run_next(&run, &tile)) {
+        unsigned char *memory;
+        untorn_status status = tile_memory(array, &tile, &memory);
+        if (status != UNTORN_OK)
+            return status;
+        ut_racy_copy(memory + tile.in_chunk[0] * itemsize, source + tile.in_region[0] * itemsize,
+                     tile.count[0] * itemsize);
+    }
+    return UNTORN_OK;
+}
+
 static untorn_status write_region(untorn_writer_array *array, const uint64_t *start,
                                   const uint64_t *count, const int64_t *strides,
                                   const void *source) {
     const ut_definition *definition = array->definition;
     unsigned rank = definition->rank;
     int64_t own[UNTORN_MAX_RANK], chunk_strides[UNTORN_MAX_RANK];
+    array->writer->written += ut_product(rank, count) * definition->dtype.itemsize;
+    if (rank == 1 && strides == NULL)
+        return write_run(array, start[0], count[0], source);
     if (strides == NULL) {
         ut_c_strides(rank, definition->dtype.itemsize, count, own);
         strides = own;
     }
     ut_c_strides(rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
-    array->writer->written += ut_product(rank, count) * definition->dtype.itemsize;
     ut_tiles tiles;
     ut_tile tile;
     ut_tiles_begin(&tiles, rank, array->cells, definition->chunks, start, count);
@@ -166,11 +194,47 @@ static untorn_status check_not_filling(const untorn_writer_array *array) {
     return UNTORN_OK;
 }
 
+/*
+ * Append rows behind those of the last chunk, in place: what a growing series does nearly every
+ * time.  It applies if the chunks lie in one column, so that rows have no gaps, if the last one has
+ * room for all of the new rows, and if bytes beyond those shown may be written there: the chunk is
+ * this transaction's own, or nothing that was ever published lies behind its rows.  Then no chunk
+ * is taken, the grid stays, and there is nothing to fill and nothing that could fail.
+ */
+static bool append_in_place(untorn_writer_array *array, uint64_t count, const void *source) {
+    const ut_definition *definition = array->definition;
+    uint64_t row = definition->dtype.itemsize, length = array->shape[0];
+    for (unsigned axis = 1; axis < definition->rank; axis++) {
+        if (array->shape[axis] != definition->chunks[axis])
+            return false;
+        row *= definition->chunks[axis];
+    }
+    uint64_t chunk = definition->chunks[0], last = array->cells[0] - 1;
+    uint64_t rows = length - last * chunk; /* that the last chunk shows */
+    if (length == 0 || count > chunk - rows || array->writer->filling_count != 0)
+        return false;
+    ut_writer_touch(array);
+    ut_view view;
+    if (ut_chunk_view(array, last, &view) != UNTORN_OK || view.offset == 0)
+        return false;
+    /* Beyond what is published, and not sealed: else more of the chunk was visible once. */
+    if (view.version != 0 && ((view.flags & UT_REF_SEALED) || length < array->object->now.shape[0]))
+        return false;
+    ut_racy_copy(array->writer->segment.base + view.offset + rows * row, source, count * row);
+    array->shape[0] = length + count;
+    array->object->data_changed = true;
+    array->writer->written += count * row;
+    return true;
+}
+
 untorn_status untorn_append(untorn_writer_array *array, unsigned axis, uint64_t count,
                             const int64_t *strides, const void *source) {
     untorn_status status = usable(array);
     if (status != UNTORN_OK)
         return status;
+    if (axis == 0 && array->definition->rank != 0 && strides == NULL && source != NULL &&
+        count != 0 && append_in_place(array, count, source))
+        return UNTORN_OK;
     unsigned rank = array->definition->rank;
     if (axis >= rank)
         return ut_writer_fail(array, UNTORN_E_ARGUMENT, "append: no axis %u among %u", axis, rank);

@@ -46,7 +46,7 @@ void ut_writer_touch(untorn_writer_array *array) {
     if (object->touched)
         return;
     object->touched = true;
-    object->next = object->now;
+    ut_descriptor_copy(&object->next, &object->now);
     object->keep = object->now.cells;
     object->data_changed = false;
     array->previous_touched = NULL;

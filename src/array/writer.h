@@ -105,10 +105,18 @@ typedef struct ut_view {
 } ut_view;
 untorn_status ut_chunk_view(untorn_writer_array *array, uint64_t number, ut_view *view);
 
-/* A slot for the chunk that is ours.  `keep`: with the present content, fill value
- * included; else undefined. */
-untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number, const uint64_t *index,
-                           bool keep, unsigned char **memory);
+/* A slot for the chunk, whose view this is, that is ours.  `keep`: with the present content, fill
+ * value included; else undefined. */
+untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
+                                  const uint64_t *index, ut_view view, bool keep,
+                                  unsigned char **memory);
+static inline untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number,
+                                         const uint64_t *index, bool keep, unsigned char **memory) {
+    ut_view view;
+    untorn_status status = ut_chunk_view(array, number, &view);
+    return status == UNTORN_OK ? ut_chunk_own_viewed(array, number, index, view, keep, memory)
+                               : status;
+}
 
 /* The array's shape becomes `shape`.  `fill`: write the fill value into newly
  * visible parts of chunks; else the caller writes all of them. */

@@ -5,12 +5,18 @@
 #include "segment/descriptor.h"
 
 #include "base/hash.h"
+#include "base/racy_copy.h"
 #include "base/test_hooks.h"
-
-#include <string.h>
 
 /* The longest retained list that is followed: one for each pin, and those whose pins are gone. */
 #define RETAINED_BOUND 4096u
+
+/* A loop of few and known turns, on the path of every commit. */
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 16")
+#endif
 
 static uint64_t descriptor_check(const ut_descriptor *descriptor, uint64_t stamp) {
     size_t bytes = offsetof(ut_descriptor, shape) - 8 * UT_DESCRIPTOR_BODY +
@@ -23,13 +29,24 @@ void ut_descriptor_retract(ut_descriptor_slot *slot) {
     ut_store_release(&slot->words[0], 0);
 }
 
+/* Word i of a descriptor, which has members of one size but of two types. */
+static inline uint64_t word_of(const ut_descriptor *descriptor, size_t i) {
+    uint64_t word;
+    memcpy(&word, (const unsigned char *)descriptor + i * sizeof word, sizeof word);
+    return word;
+}
+
+/* Word by word from where the words were just stored, one by one: a copy by larger pieces would
+ * have to wait until those stores are out. */
 void ut_descriptor_fill(ut_descriptor_slot *slot, const ut_descriptor *descriptor, uint64_t stamp) {
-    uint64_t words[UT_DESCRIPTOR_WORDS];
-    size_t count = offsetof(ut_descriptor, shape) / 8 + ut_kind_rank(descriptor->kind);
-    memcpy(words, descriptor, count * 8);
+    const size_t fixed = offsetof(ut_descriptor, shape) / 8;
+    size_t count = fixed + ut_kind_rank(descriptor->kind);
     ut_store_relaxed(&slot->words[1], descriptor_check(descriptor, stamp));
-    for (size_t i = UT_DESCRIPTOR_BODY; i < count; i++)
-        ut_store_relaxed(&slot->words[i], words[i]);
+    UNROLLED
+    for (size_t i = UT_DESCRIPTOR_BODY; i < fixed; i++)
+        ut_store_relaxed(&slot->words[i], word_of(descriptor, i));
+    for (size_t i = fixed; i < count; i++)
+        ut_store_relaxed(&slot->words[i], word_of(descriptor, i));
     /* Pairs with the acquire in ut_descriptor_load(). */
     ut_store_release(&slot->words[0], stamp);
 }
@@ -46,21 +63,20 @@ ut_found ut_descriptor_load(ut_descriptor_slot *slot, uint64_t stamp, ut_descrip
     if (ut_load_acquire(&slot->words[0]) != stamp)
         return UT_NOT_FOUND;
     const size_t fixed = offsetof(ut_descriptor, shape) / 8;
-    uint64_t words[UT_DESCRIPTOR_WORDS];
-    for (size_t i = 0; i < fixed; i++)
-        words[i] = ut_load_relaxed(&slot->words[i]);
-    unsigned rank = ut_kind_rank(words[offsetof(ut_descriptor, kind) / 8]);
+    static_assert(offsetof(ut_descriptor, shape) == 128, "in two pieces");
+    ut_racy_copy(descriptor, slot->words, 64);
+    ut_racy_copy((unsigned char *)descriptor + 64, slot->words + 8, 64);
+    unsigned rank = ut_kind_rank(descriptor->kind);
     bool damaged = rank > UNTORN_MAX_RANK;
     UT_STEP("descriptor half copied");
-    for (size_t i = fixed; !damaged && i < fixed + rank; i++)
-        words[i] = ut_load_relaxed(&slot->words[i]);
+    for (unsigned axis = 0; !damaged && axis < rank; axis++)
+        descriptor->shape[axis] = ut_load_relaxed(&slot->words[fixed + axis]);
     UT_STEP("descriptor copied");
     ut_fence_acquire();
     if (ut_load_relaxed(&slot->words[0]) != stamp && !UT_SEEDED(101))
         return UT_NOT_FOUND;
     if (damaged)
         return UT_DAMAGED;
-    memcpy(descriptor, words, (fixed + rank) * 8);
     descriptor->stamp = stamp;
     if (descriptor_check(descriptor, stamp) != descriptor->check && !UT_SEEDED(101))
         return UT_DAMAGED;
@@ -111,7 +127,7 @@ static ut_found newest_below(ut_segment *segment, ut_header *header, uint64_t ge
             continue;
         if (UT_SEEDED(130)) /* cache under the generation word */
             descriptor.stamp = ut_load_relaxed(&header->generation);
-        *cached = descriptor;
+        ut_descriptor_copy(cached, &descriptor);
         return UT_FOUND;
     }
     return UT_NOT_FOUND;
@@ -171,12 +187,12 @@ ut_found ut_descriptor_at(ut_segment *segment, ut_header *header, uint64_t commi
         if (found == UT_NOT_FOUND)
             break;
         if (descriptor.commit <= commit) {
-            *cached = descriptor;
+            ut_descriptor_copy(cached, &descriptor);
             return UT_FOUND;
         }
     }
     ut_found found = find_retained(segment, header, commit, top, &descriptor);
     if (found == UT_FOUND)
-        *cached = descriptor;
+        ut_descriptor_copy(cached, &descriptor);
     return found;
 }

@@ -28,6 +28,8 @@
 
 #include "base/test_hooks.h"
 
+#include <string.h>
+
 typedef enum ut_found {
     UT_FOUND,
     UT_NOT_FOUND, /* overtaken, or never there */
@@ -40,8 +42,17 @@ void ut_descriptor_store(ut_descriptor_slot *slot, const ut_descriptor *descript
 void ut_descriptor_retract(ut_descriptor_slot *slot);
 void ut_descriptor_fill(ut_descriptor_slot *slot, const ut_descriptor *descriptor, uint64_t stamp);
 
-/* Copy generation `stamp` from `slot` and check it. */
+/* Copy generation `stamp` from `slot` and check it.  What *descriptor gets counts if it is found.
+ */
 ut_found ut_descriptor_load(ut_descriptor_slot *slot, uint64_t stamp, ut_descriptor *descriptor);
+
+/* Copy what a descriptor has: the fixed words and those of its shape. */
+static inline void ut_descriptor_copy(ut_descriptor *to, const ut_descriptor *from) {
+    memcpy(to, from, offsetof(ut_descriptor, shape));
+    unsigned rank = ut_kind_rank(from->kind);
+    for (unsigned axis = 0; axis < rank; axis++)
+        to->shape[axis] = from->shape[axis];
+}
 
 /* The descriptor of exactly this generation, from the ring. */
 ut_found ut_descriptor_of_generation(ut_segment *segment, ut_header *header, uint64_t generation,

@@ -154,7 +154,7 @@ static void settle(ut_publisher *publisher, ut_object *object) {
         object->cut = object->next.data_commit;
     else if (object->keep < object->now.cells)
         object->cut = object->next.commit;
-    object->now = object->next;
+    ut_descriptor_copy(&object->now, &object->next);
     object->now.stamp = object->generation;
     object->ring_commits[object->generation & (object->ring_entries - 1)] = object->next.commit;
     const ut_items *lists[] = {&object->dropped, &object->nodes};

@@ -56,6 +56,10 @@ static bool open_lock_file(ut_reader_lines *lines) {
 uint32_t ut_line_take(ut_reader_lines *lines) {
     if (!open_lock_file(lines))
         return UT_NO_LINE;
+    if (lines->owned[lines->given] == 1) {
+        lines->owned[lines->given] = 2;
+        return lines->given;
+    }
     for (uint32_t i = 0; i < UT_LINES; i++)
         if (lines->owned[i] == 1) {
             lines->owned[i] = 2;
@@ -87,8 +91,10 @@ uint32_t ut_line_take(ut_reader_lines *lines) {
 }
 
 void ut_line_give(ut_reader_lines *lines, uint32_t line) {
-    if (line < UT_LINES && lines->owned[line] == 2)
+    if (line < UT_LINES && lines->owned[line] == 2) {
         lines->owned[line] = 1;
+        lines->given = line;
+    }
 }
 
 void ut_pin_request(ut_segment *segment, ut_pin *pin, uint64_t wanted) {

@@ -24,6 +24,7 @@ typedef struct ut_reader_lines {
     unsigned fork_generation;
     bool flusher;                  /* of the writer's flusher, which has a line of its own */
     unsigned char owned[UT_LINES]; /* 1: locked by us and free to use; 2: in use */
+    uint32_t given;                /* the line given back last, which is free more often than not */
     _Atomic(ut_line *) counted;    /* the first line that was taken: statistics go there */
 } ut_reader_lines;
 

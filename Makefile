@@ -5,7 +5,10 @@
 #   make                the libraries and the tools, runnable from the build tree
 #   make deps           install what is missing to build, check and bench (Debian, Ubuntu)
 #   make check          run all tests          make demo     show what it is about
-#   make bench          run the benchmarks     make format   make check-format
+#   make bench          untorn beside its peers, in minutes; bench/README.md
+#   make bench-full     the same in full       make performance-doc   docs/ from its results
+#   make deps-bench     install peers, too     make format   make check-format
+#   make check-instructions  whether reading and committing take more instructions than is kept
 #   make check-interop  whether other Zarr programs, which it installs, read what is flushed
 #   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir=
 #   make uninstall      the same variables        make man      the manual pages, in build/man
@@ -87,8 +90,9 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
 benches := $(patsubst %.c,$(B)/%,$(bench_src))
 
-.PHONY: all libs tools tests demos benches check check-interop demo bench deps deps-build deps-check \
-        deps-bench format check-format man install uninstall dist clean FORCE
+.PHONY: all libs tools tests demos benches check check-interop demo bench bench-full \
+        performance-doc deps deps-build deps-check deps-bench deps-peers format check-format man \
+        install uninstall dist clean FORCE
 
 all: libs tools
 # The colons keep make from saying that there is nothing to do.
@@ -188,10 +192,18 @@ demo: deps-build
 	$(Q)if [ -x tests/demo/run.sh ]; then $(run_env) tests/demo/run.sh; \
 	    else echo 'There is no demo yet.'; fi
 
-bench: deps-bench
+bench: tier = quick
+bench-full: tier = full
+bench bench-full: deps-bench
 	$(Q)$(MAKE) --no-print-directory all benches
-	$(Q)if [ -x bench/run.sh ]; then $(run_env) bench/run.sh; \
-	    else for b in $(benches); do echo "== $$b"; $$b || exit 1; done; fi
+	$(Q)$(run_env) BENCH_TIER=$(tier) bench/run.sh
+
+# Figures in the docs are those of a full run that somebody has looked at.
+performance-doc:
+	$(Q)grep -q '^ "tier": "full",$$' $(B)/bench/results.json || { \
+	    echo '$(B)/bench/results.json is of no full run; make bench-full writes one.' >&2; exit 1; }
+	$(Q)mkdir -p docs/plots && rm -f docs/plots/*.svg && cp $(B)/bench/performance.md docs/ && \
+	    find $(B)/bench/plots -name '*.svg' -exec cp {} docs/plots/ \;
 
 # ---------------------------------------------------------------- what has to be installed
 
@@ -204,22 +216,34 @@ deps_build := liblz4-dev=lz4.h libxxhash-dev=xxhash.h
 deps_check := $(deps_build) libcmocka-dev=cmocka.h pkg-config=cmd:pkg-config jq=cmd:jq \
               python3-numpy=py:numpy
 deps_bench := $(deps_build) liblmdb-dev=lmdb.h
+# What peers need beyond it; one that cannot be installed is left out of the benchmarks.
+deps_peers := libhdf5-dev=pkg:hdf5 pkg-config=cmd:pkg-config libhiredis-dev=hiredis/hiredis.h \
+              redis-server=cmd:redis-server iceoryx=cmd:iox-roudi \
+              libiceoryx-binding-c-dev=file:/usr/include/iceoryx libblosc1=lib:libblosc.so.1 \
+              python3-venv=py:ensurepip valgrind=cmd:valgrind
 
 deps-build: want = $(deps_build)
 deps-check: want = $(deps_check)
 deps-bench: want = $(deps_bench)
-deps:       want = $(sort $(deps_check) $(deps_bench))
+deps:       want = $(sort $(deps_check) $(deps_bench) $(deps_instructions))
 
-deps deps-build deps-check deps-bench:
-	@missing=; \
-	for d in $(want); do \
-	    what=$${d#*=}; \
-	    case $$what in \
-	    cmd:*) command -v "$${what#cmd:}" ;; \
-	    py:*)  python3 -c "import $${what#py:}" || /usr/bin/python3 -c "import $${what#py:}" ;; \
-	    *)     echo "#include <$$what>" | $(CC) $(CPPFLAGS) -E -x c - ;; \
-	    esac >/dev/null 2>&1 || missing="$$missing $${d%%=*}"; \
-	done; \
+# Sets `missing`.  Header files are asked of the compiler, libraries of the loader's cache.
+find_missing = missing=; for d in $(want); do what=$${d\#*=}; case $$what in \
+    cmd:*) command -v "$${what\#cmd:}" ;; \
+    py:*)  python3 -c "import $${what\#py:}" || /usr/bin/python3 -c "import $${what\#py:}" ;; \
+    pkg:*) pkg-config --exists "$${what\#pkg:}" ;; \
+    lib:*) PATH=$$PATH:/sbin ldconfig -p | grep -qF "$${what\#lib:}" ;; \
+    file:*) [ -e "$${what\#file:}" ] ;; \
+    *)     echo "\#include <$$what>" | $(CC) $(CPPFLAGS) -E -x c - ;; \
+    esac >/dev/null 2>&1 || missing="$$missing $${d%%=*}"; done
+
+deps-bench: deps-peers
+deps-peers: want = $(deps_peers)
+deps-peers:
+	@$(find_missing); [ -z "$$missing" ] || bench/support/packages.sh $$missing
+
+deps deps-build deps-check deps-bench deps-instructions:
+	@$(find_missing); \
 	[ -n "$$missing" ] || exit 0; \
 	if ! command -v apt-get >/dev/null; then \
 	    echo "Missing, by their Debian names:$$missing"; \
@@ -231,6 +255,8 @@ deps deps-build deps-check deps-bench:
 	export DEBIAN_FRONTEND=noninteractive; \
 	$$sudo apt-get update -qq </dev/null; \
 	$$sudo apt-get install -y -qq --no-install-recommends $$missing </dev/null
+
+include bench/instructions/instructions.mk
 
 # ---------------------------------------------------------------- format
 

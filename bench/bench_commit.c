@@ -265,7 +265,7 @@ static void fills(void) {
         struct bench_ratio ratio = bench_paired_ratio(&forms[0].samples, &forms[f].samples);
         bench_row_time(forms[f].name, &forms[f].samples, LARGE, f ? "untorn's time / this" : NULL,
                        &ratio, f == 1 ? "untorn at most 1.05 x this" : NULL,
-                       f == 1 ? bench_goal(ratio.median <= 1.05) : BENCH_NO_GOAL);
+                       f == 1 ? bench_ratio_goal(&ratio, BENCH_AT_MOST, 1.05) : BENCH_NO_GOAL);
     }
     bench_shared_memory_free(large.copies, (size_t)COPIES * LARGE);
     bench_segment_remove(segment);

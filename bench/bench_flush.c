@@ -155,7 +155,7 @@ static void against_codec(struct target *target, enum bench_medium medium, unsig
                  threads > 1 ? "s" : "");
         bench_row_time(name, &forms[f].samples, bytes, f == 0 ? NULL : "flush's rate / this",
                        &ratio, goal ? "the flush's >= 0.9 of this" : NULL,
-                       goal ? bench_goal(ratio.median >= 0.9) : BENCH_NO_GOAL);
+                       goal ? bench_ratio_goal(&ratio, BENCH_AT_LEAST, 0.9) : BENCH_NO_GOAL);
     }
     snprintf(name, sizeof(name), "%.1f %% of the data", 100 * share);
     bench_row_text("size of the chunk files", name, NULL, NULL, BENCH_NO_GOAL);
@@ -179,7 +179,8 @@ static void against_cp(struct target *target, enum bench_medium medium) {
         snprintf(name, sizeof(name), "%s, %s", forms[f].name, bench_file_system(medium));
         bench_row_time(name, &forms[f].samples, bytes, f == 0 ? "rate / cp's" : NULL, &ratio,
                        f == 0 && goal ? ">= 0.8 of cp's rate" : NULL,
-                       f == 0 && goal ? bench_goal(ratio.median >= 0.8) : BENCH_NO_GOAL);
+                       f == 0 && goal ? bench_ratio_goal(&ratio, BENCH_AT_LEAST, 0.8)
+                                      : BENCH_NO_GOAL);
     }
     close_target(target);
 }

@@ -123,13 +123,13 @@ static void idle(size_t bytes) {
     struct bench_ratio to_lmdb = bench_paired_ratio(&untorn->samples, &lmdb->samples);
     int large = bytes >= (16u << 20), small = bytes <= 64;
     row(untorn, size, bytes, "rate / memcpy's", &rate, large ? ">= 0.95 of memcpy's rate" : NULL,
-        large ? bench_goal(rate.median >= 0.95) : BENCH_NO_GOAL);
+        large ? bench_ratio_goal(&rate, BENCH_AT_LEAST, 0.95) : BENCH_NO_GOAL);
     row(seqlock, size, bytes, "untorn's time / this", &to_seqlock,
-        small ? "untorn at most 3 x this" : NULL,
-        small ? bench_goal(to_seqlock.median <= 3) : BENCH_NO_GOAL);
+        small ? "untorn at most 2 x this" : NULL,
+        small ? bench_ratio_goal(&to_seqlock, BENCH_AT_MOST, 2) : BENCH_NO_GOAL);
     row(lmdb, size, bytes, "untorn's time / this", &to_lmdb,
         small ? "untorn faster than this" : NULL,
-        small ? bench_goal(to_lmdb.median < 1) : BENCH_NO_GOAL);
+        small ? bench_ratio_goal(&to_lmdb, BENCH_AT_MOST, 1) : BENCH_NO_GOAL);
     row(memory, size, bytes, NULL, NULL, NULL, BENCH_NO_GOAL);
     report_torn(untorn, size);
 }
@@ -188,7 +188,7 @@ static void busy(size_t bytes) {
     struct bench_ratio fresh = bench_paired_ratio(&rewritten->samples, &untorn->samples);
     /* What is new has to come out of the writer's cache, for memcpy as for anybody. */
     row(untorn, size, bytes, "rate / memcpy's", &fresh, ">= 0.85 of memcpy's, same load",
-        bench_goal(fresh.median >= 0.85));
+        bench_ratio_goal(&fresh, BENCH_AT_LEAST, 0.85));
     double wasted = (double)untorn->attempts / (double)untorn->reads - 1;
     snprintf(name, sizeof(name), "untorn attempts wasted per read, %s", size);
     snprintf(figure, sizeof(figure), "%.4f", wasted);

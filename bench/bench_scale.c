@@ -100,7 +100,7 @@ static void report(const char *what, const struct bench_samples *many,
     struct bench_ratio ratio = bench_paired_ratio(many, few);
     snprintf(name, sizeof(name), "%s, any of a million", what);
     bench_row_time(name, many, 0, "time / of 16's", &ratio, with_goal ? "at most 2 x" : NULL,
-                   with_goal ? bench_goal(ratio.median <= 2) : BENCH_NO_GOAL);
+                   with_goal ? bench_ratio_goal(&ratio, BENCH_AT_MOST, 2) : BENCH_NO_GOAL);
     ratio = bench_paired_ratio(spread, few);
     snprintf(name, sizeof(name), "%s, of 16 in the million", what);
     bench_row_time(name, spread, 0, "time / of 16's", &ratio, NULL, BENCH_NO_GOAL);

@@ -1,15 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs untorn beside other ways of sharing an array (bench/peers), and writes, beside the tables on
-# standard output:
-#   $BUILD/bench/peers.txt     the same tables, with the machine in the head
-#   $BUILD/bench/peers.md      the same as Markdown
-#   $BUILD/bench/peers.jsonl   every measurement
-# A peer whose library is not installed is left out, and the tables say so; nothing is installed
-# but Python packages, in environments below $BUILD.  Debian's names: liblmdb-dev libhdf5-dev
-# libhiredis-dev redis-server libiceoryx-binding-c-dev iceoryx.
+# Compiles the peers (bench/peers: other ways of sharing an array) and runs them beside untorn:
 #
-# Environment: BUILD (the build directory, default build), CC, PYTHON, BENCH_EFFORT, BENCH_ONLY
+#   run_peers.sh --quick|--full --raw FILE --sections FILE ...     arguments of bench/peers/run.py
+#
+# A peer whose library is not installed is left out, and the report says so; nothing is installed
+# but Python packages, in environments below $BUILD.  `make deps-bench` installs Debian's.
+#
+# Environment: BUILD (the build directory, default build), CC, PYTHON, BENCH_EFFORT, BENCH_PEERS
 # (names of peers, default all).
 set -u
 
@@ -17,20 +15,34 @@ BUILD=${BUILD:-build}
 CC=${CC:-cc}
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$BUILD/bench
-all=${BENCH_ONLY:-untorn memcpy seqlock seqlock2 rwlock lmdb iceoryx hdf5-swmr redis \
-zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
+all=${BENCH_PEERS:-untorn untorn-spin memcpy seqlock seqlock2 rwlock futex lmdb iceoryx \
+hdf5-swmr redis zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
 mkdir -p "$out/peers"
 
-. "$top/bench/support/tables.sh"
 . "$top/bench/support/venv.sh"
+
+# What the peers in C have in common (all but peer_NAME.c), compiled once.
+compile_common() {
+    rm -f "$out/peers/libpeer.a" "$out"/peers/*.o
+    for source in "$top"/bench/peers/*.c; do
+        name=$(basename "$source" .c)
+        case $name in
+        peer_main) ;;
+        peer_*) continue ;;
+        esac
+        $CC -std=c11 -D_GNU_SOURCE -O2 -g -pthread -I"$top/include" -I"$top/bench" -c \
+            -o "$out/peers/$name.o" "$source" || return 1
+    done >"$out/peers/libpeer.log" 2>&1
+    ar rcs "$out/peers/libpeer.a" "$out"/peers/*.o
+}
 
 # compile NAME SOURCE [FLAG...]: quietly; the log says why not
 compile() {
     name=$1 source=$2
     shift 2
     $CC -std=c11 -D_GNU_SOURCE -O2 -g -pthread -I"$top/include" -I"$top/bench" \
-        -o "$out/peers/peer_$name" "$top/bench/peers/$source" "$top/bench/peers/peer_main.c" \
-        "$top/bench/peers/server.c" "$out/libsupport.a" "$BUILD/libuntorn.a" \
+        -o "$out/peers/peer_$name" "$top/bench/peers/$source" "$out/peers/libpeer.a" \
+        "$out/libsupport.a" "$BUILD/libuntorn.a" \
         -Wl,--as-needed "$@" -llz4 -lxxhash -lm >"$out/peers/peer_$name.log" 2>&1
 }
 
@@ -64,10 +76,24 @@ $1!its Python packages could not be installed ($BUILD/venv-bench*.log)"
     fi
 }
 
+# another NAME PROGRAM FLAG: a peer that is a program compiled above, with a flag
+another() {
+    case " $all " in *" $1 "*) ;; *) return ;; esac
+    case " $all " in *" $2 "*) ;; *) compile "$2" "peer_$2.c" ;; esac
+    peers="$peers
+$1=$out/peers/peer_$2 $3"
+}
+
 peers=
-for name in untorn memcpy seqlock seqlock2 rwlock; do
+compile_common || {
+    cat "$out/peers/libpeer.log" >&2
+    exit 1
+}
+for name in untorn memcpy seqlock seqlock2 rwlock futex; do
     program "$name" "peer_$name.c" 'a C compiler'
 done
+another untorn-spin untorn --spin
+another untorn-group untorn --group
 program lmdb peer_lmdb.c liblmdb-dev -llmdb
 # shellcheck disable=SC2046
 program iceoryx peer_iceoryx.c 'libiceoryx-binding-c-dev, iceoryx' \
@@ -79,13 +105,13 @@ program redis peer_redis.c 'libhiredis-dev, redis-server' -lhiredis
 zarr2= zarr3=
 case " $all " in
 *' zarr-2'*)
-    make_venv "$BUILD/venv-bench2" 'zarr>=2.18,<3' 'numcodecs<0.16' 'numpy<2' fasteners &&
+    zarr2_venv &&
         zarr2=$BUILD/venv-bench2/bin/python
     ;;
 esac
 case " $all " in
 *' zarr-3'* | *' tensorstore '* | *' icechunk '*)
-    make_venv "$BUILD/venv-bench" 'zarr>=3' tensorstore icechunk fasteners &&
+    zarr3_venv &&
         zarr3=$BUILD/venv-bench/bin/python
     ;;
 esac
@@ -96,37 +122,19 @@ script zarr-3-lock peer_zarr.py "$zarr3" --lock
 script tensorstore peer_tensorstore.py "$zarr3"
 script icechunk peer_icechunk.py "$zarr3"
 
-head_lines "$out/peers/peer_untorn" >"$out/peers.head"
-{
-    cat <<'MARKDOWN'
-# Untorn beside others
-
-Written by `bench/run_peers.sh`; every figure is a measurement of that run. One process rewrites the whole array again and again
-without pause, on processor 1; another copies the whole array to private memory again and again, on processor 0, and checks every
-word of what it got. Arrays that have chunks have them of 256 KiB, or one. Everything is on tmpfs; nothing is compressed.
-
-- reads/s: by the time inside read calls; the median of the repetitions, with the lowest and the highest beside it.
-- attempts per read: copies begun, over all reads. p50, p99: of one read call, with the clock (about 25 ns) in it.
-- torn: reads whose data is of more than one write. new: reads that returned another write than the read before; where it is
-  low, the reader copied again what it had, from its own cache, and reads/s say little.
-- commits/s: what the writer reached meanwhile.
-
-MARKDOWN
-    markdown "$out/peers.head" /dev/null
-} >"$out/peers.md"
-tr '|' '\t' <"$out/peers.head" | expand -t 26 | tee "$out/peers.txt"
+# The others may lack a package; without this one there is nothing to compare with.
+case $peers in
+*untorn!*)
+    echo "untorn's own program cannot be compiled: $out/peers/peer_untorn.log" >&2
+    exit 1
+    ;;
+esac
 
 old_ifs=$IFS
 IFS='
 '
 set -f
 # shellcheck disable=SC2086
-{ "${PYTHON:-python3}" "$top/bench/peers/run.py" --markdown "$out/peers.md" \
-    --raw "$out/peers.jsonl" $peers; echo $? >"$out/peers.status"; } | tee -a "$out/peers.txt"
-set +f
+set -- "$@" $peers
 IFS=$old_ifs
-status=$(cat "$out/peers.status")
-rm -f "$out/peers.status"
-echo
-echo "Tables: $out/peers.txt, $out/peers.md"
-exit "$status"
+exec "${PYTHON:-python3}" "$top/bench/peers/run.py" "$@"

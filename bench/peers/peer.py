@@ -4,171 +4,97 @@
 A peer is a class with
 
     name, version()
-    __init__(directory, size)   before the fork: only paths; no library that starts threads
-    writer_open(), write(array) in the writer's process; writes everything, a NumPy uint64 array
-    reader_open(), read()       in the reader's process; returns such an array
+    unable               why not, for "transaction", "part", "append", "wait", "snapshot"; what is
+                         not in it the peer can do
+    note(cell)           a sentence that the table needs, or None; may be left out
+    __init__(directory, cell, lock)
+    prepare()            in the first process: imports what it needs, and starts no thread
+    writer_open()        in the writer's process; there are cell.arrays arrays then
+    write(arrays)        {number: data}, NumPy uint64 arrays; in one transaction if there is one
+    write_chunk(i, data) replaces chunk i of array 0, the others stay
+    append_begin(), append(data)
+    reader_open()        in a reader's process, or at the end in the writer's
+    read()               the whole array 0
+    snapshot()           all arrays, a list
 
-and is run by main(Peer).
+and is run by main(Peer).  Beside what peer.h names, a cell may have "errors" and "error" (reads
+that raised, and what the first of them said) and "note".
 """
+
+import os
+
+# Every process has one processor, and a thread before a fork is a danger.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import argparse
 import json
-import mmap
-import os
 import shutil
 import signal
 import sys
 import tempfile
-import time
-import traceback
 
-import numpy
+from processes import Failed
+from workloads import measure, needed
 
-CHUNK = 256 << 10  # bytes, as PEER_CHUNK
-READER, WRITER = 0, 1  # processors
-WARM_UP = 100_000_000
+CHUNK = 256 << 10  # bytes, where the command says nothing
+WORKLOADS = ("read", "rewrite", "commit", "append", "wake", "snapshot")
 
 
-def elements_per_chunk(size):
-    return min(size, CHUNK) // 8
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--workload", choices=WORKLOADS, default="rewrite")
+    parser.add_argument("--bytes", type=int, required=True)
+    parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--chunk", type=int, default=CHUNK)
+    parser.add_argument("--duty", type=int, default=100)
+    parser.add_argument("--rate", type=float, default=0)
+    parser.add_argument("--arrays", type=int, default=1)
+    parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--part", action="store_true")
+    parser.add_argument("--lock", action="store_true")
+    cell = parser.parse_args()
+    # An appended piece says nothing of the size of a chunk.
+    if cell.workload != "append":
+        cell.chunk = min(cell.chunk, cell.bytes)
+    cell.words, cell.chunk_words = cell.bytes // 8, cell.chunk // 8
+    divided = cell.workload == "append" or (cell.chunk > 0 and cell.bytes % cell.chunk == 0)
+    if cell.bytes <= 0 or cell.bytes % 8 or cell.chunk <= 0 or cell.chunk % 8 or not divided:
+        parser.error("--bytes and --chunk are multiples of 8, --bytes of --chunk")
+    if cell.seconds <= 0 or not 0 < cell.duty <= 100:
+        parser.error("--seconds is above 0, --duty is 1 to 100")
+    if not 1 <= cell.readers <= 256 or cell.arrays < 1 or cell.rate < 0:
+        parser.error("--readers is 1 to 256, --arrays at least 1, --rate not below 0")
+    return cell
 
 
-class _Shared:
-    """Words that both processes see: what the writer is to do, and how far it is."""
-
-    READY, COMMAND, PROGRESS = range(3)
-    IDLE, REWRITE, QUIT, FAILED = range(4)
-
-    def __init__(self):
-        self.words = memoryview(mmap.mmap(-1, 4096)).cast("Q")
-
-    def __getitem__(self, i):
-        return self.words[i]
-
-    def __setitem__(self, i, value):
-        self.words[i] = value
+def head(peer, cell):
+    said = {"peer": peer.name, "version": peer.version(), "workload": cell.workload}
+    for name in ("bytes", "chunk", "duty", "rate", "arrays", "readers"):
+        said[name] = getattr(cell, name)
+    return {**said, "part": True} if cell.part else said
 
 
-def _pin(core):
+def run(peer, cell):
+    """The figures, or why there are none."""
+    why = peer.unable.get(needed(cell))
+    if why:
+        return {"unable": why}
+    peer.prepare()
     try:
-        os.sched_setaffinity(0, {core})
-    except OSError:
-        print("peer: cannot pin to processor %d" % core, file=sys.stderr)
-
-
-def _writer(peer, size, shared):
-    _pin(WRITER)
-    places = numpy.arange(size // 8, dtype="u8")
-    turn = 1
-    peer.writer_open()
-    peer.write(places + (turn << 24))
-    shared[_Shared.READY] = 1
-    while shared[_Shared.COMMAND] != _Shared.QUIT:
-        if shared[_Shared.COMMAND] == _Shared.IDLE:
-            time.sleep(0.0005)
-            continue
-        turn += 1
-        peer.write(places + (turn << 24))
-        shared[_Shared.PROGRESS] = turn
-
-
-def _start_writer(peer, size, shared):
-    parent = os.getpid()
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        _writer(peer, size, shared)
-        status = 0
-    except BaseException:
-        if os.getppid() == parent:
-            traceback.print_exc()
-        shared[_Shared.READY] = _Shared.FAILED
-    finally:
-        os._exit(status)
-
-
-def _await_writer(pid, shared):
-    while shared[_Shared.READY] == 0:
-        time.sleep(0.001)
-    if shared[_Shared.READY] == _Shared.FAILED:
-        os.waitpid(pid, 0)
-        raise RuntimeError("the writer's process failed")
-
-
-def _measure(peer, size, seconds, shared):
-    places = numpy.arange(size // 8, dtype="u8")
-    low = numpy.uint64((1 << 24) - 1)
-    times, torn, new, last, spent = [], 0, 0, 0, 0
-    end = time.monotonic_ns() + WARM_UP
-    while time.monotonic_ns() < end:
-        peer.read()
-    commits = shared[_Shared.PROGRESS]
-    start = now = time.monotonic_ns()
-    end = start + int(seconds * 1e9)
-    while now < end:
-        before = time.monotonic_ns()
-        data = peer.read()
-        now = time.monotonic_ns()
-        times.append(now - before)
-        spent += now - before
-        first = data[0]
-        if first & low or not numpy.array_equal(data, places + first):
-            torn += 1
-        new += int(first) != last
-        last = int(first)
-    wall = time.monotonic_ns() - start
-    times.sort()
-    return {
-        "wall_ns": wall,
-        "spent_ns": spent,
-        "reads": len(times),
-        "attempts": len(times),
-        "p50_ns": times[len(times) // 2],
-        "p99_ns": times[len(times) * 99 // 100],
-        "timer_ns": 0,
-        "torn": torn,
-        "new": new,
-        "unfinished": 0,
-        "commits": shared[_Shared.PROGRESS] - commits,
-    }
-
-
-def _run(peer, size, seconds):
-    shared = _Shared()
-    pid = _start_writer(peer, size, shared)
-    try:
-        _await_writer(pid, shared)
-        _pin(READER)
-        peer.reader_open()
-        shared[_Shared.COMMAND] = _Shared.REWRITE
-        return _measure(peer, size, seconds, shared)
-    finally:
-        shared[_Shared.COMMAND] = _Shared.QUIT
-        # A lock may be held for ever: a second is enough for what is going on.
-        for _ in range(100):
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                break
-            time.sleep(0.01)
-        else:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+        figures = measure(peer, cell)
+    except Failed as error:
+        return {"unable": str(error)}
+    note = peer.note(cell) if hasattr(peer, "note") else None
+    return {**figures, "note": note} if note else figures
 
 
 def main(make):
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bytes", type=int, required=True)
-    parser.add_argument("--seconds", type=float, default=1)
-    parser.add_argument("--lock", action="store_true")
-    arguments = parser.parse_args()
-    directory = tempfile.mkdtemp(prefix="untorn-bench-", dir="/dev/shm")
+    cell = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    directory = tempfile.mkdtemp(prefix="untorn-bench-%d-" % os.getpid(), dir="/dev/shm")
     try:
-        peer = make(directory, arguments.bytes, arguments.lock)
-        cell = _run(peer, arguments.bytes, arguments.seconds)
-        head = {"peer": peer.name, "version": peer.version(), "workload": "rewrite"}
-        print(json.dumps({**head, "bytes": arguments.bytes, **cell}), flush=True)
+        peer = make(directory, cell, cell.lock)
+        print(json.dumps({**head(peer, cell), **run(peer, cell)}), flush=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     sys.stdout.flush()

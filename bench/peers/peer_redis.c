@@ -1,24 +1,34 @@
 // SPDX-License-Identifier: MIT
 /*
- * Redis over a socket of its own, without persistence: SET of the whole array,
- * GET of the whole array.  The server is a third process on the same processors.
+ * Redis over a Unix socket of its own, without persistence; an array is a string.
+ * As its documentation has it: SET and GET of the whole, SETRANGE of a part,
+ * APPEND, and MSET and MGET for several, which are atomic each ("there is no way
+ * for clients to see that some of the keys were updated while others are
+ * unchanged").  Who waits subscribes to a channel; the message of a publication
+ * is the array itself, which is one way less than a message and a GET.
+ *
+ * The server is a third process on the same processors.
  */
 #include "peer.h"
 
+#include "flat.h"
 #include "server.h"
 #include "support/machine.h"
-#include "support/pattern.h"
 #include "support/scratch.h"
 
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <unistd.h>
 
+static struct peer_layout layout;
 static char directory[BENCH_PATH], path[BENCH_PATH];
-static redisContext *redis;
+static redisContext *redis, *subscribed;
 static redisReply *kept;
-static void *filled;
+static char *filled;
+static size_t appended_bytes;
+static char names[PEER_MAX_ARRAYS][16];
 
 static void version(char *to, size_t size) {
     char server[128] = "";
@@ -31,13 +41,11 @@ static void version(char *to, size_t size) {
              HIREDIS_PATCH);
 }
 
-static const char *make(size_t bytes) {
-    (void)bytes;
-    bench_scratch(BENCH_TMPFS, directory);
-    bench_join(path, directory, "socket");
-    const char *failed =
-        server_start((const char *const[]){"redis-server", "--port", "0", "--unixsocket", path,
-                                           "--save", "", "--appendonly", "no", NULL});
+static const char *start(void) {
+    /* a subscriber that is late is not to be cut off */
+    const char *failed = server_start((const char *const[]){
+        "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no",
+        "--client-output-buffer-limit", "pubsub 0 0 0", NULL});
     for (int i = 0; !failed && access(path, F_OK) != 0; i++) {
         usleep(1000);
         if (i > 5000 || !server_runs())
@@ -46,39 +54,153 @@ static const char *make(size_t bytes) {
     return failed;
 }
 
-static redisReply *must(void *reply, const char *what) {
+static const char *make(const struct peer_layout *wanted) {
+    layout = *wanted;
+    for (unsigned k = 0; k < layout.arrays; k++)
+        snprintf(names[k], sizeof(names[k]), "array%u", k);
+    bench_scratch(BENCH_TMPFS, directory);
+    bench_join(path, directory, "socket");
+    return start();
+}
+
+static redisReply *must(const redisContext *context, void *reply, const char *what) {
     redisReply *r = reply;
     if (!r || r->type == REDIS_REPLY_ERROR)
-        bench_die("%s: %s", what, r ? r->str : redis->errstr);
+        bench_die("%s: %s", what, r ? r->str : context->errstr);
     return r;
 }
 
-static void open_here(size_t bytes) {
-    filled = bench_private_memory(bytes);
-    redis = redisConnectUnix(path);
-    if (!redis || redis->err)
-        bench_die("%s: %s", path, redis ? redis->errstr : "out of memory");
+static redisContext *connect_here(void) {
+    redisContext *context = redisConnectUnix(path);
+    if (!context || context->err)
+        bench_die("%s: %s", path, context ? context->errstr : "out of memory");
+    return context;
 }
 
-static void write_round(uint64_t round, size_t bytes) {
-    bench_pattern_fill(filled, bytes, round, 0);
-    freeReplyObject(must(redisCommand(redis, "SET array %b", filled, bytes), "SET"));
+/* The reply does not matter. */
+#define DO(...)                                                                                    \
+    freeReplyObject(must(redis, redisCommand(redis, __VA_ARGS__), "a command to redis-server"))
+
+static void writer_open(const struct peer_layout *wanted) {
+    filled = bench_private_memory(wanted->bytes * wanted->arrays);
+    redis = connect_here();
+}
+
+static void write_round(uint64_t round) {
+    bench_pattern_fill(filled, layout.bytes, round, 0);
+    DO("SET array0 %b", filled, layout.bytes);
+}
+
+static void prepare(uint64_t round) {
+    bench_pattern_fill(filled, layout.bytes, round, 0);
+}
+
+static void publish(void) {
+    DO("PUBLISH channel %b", filled, layout.bytes);
+}
+
+static void write_some(uint64_t round, const unsigned *arrays, unsigned count) {
+    const char *argv[1 + 2 * PEER_MAX_ARRAYS] = {"MSET"};
+    size_t length[1 + 2 * PEER_MAX_ARRAYS] = {4};
+    for (unsigned i = 0; i < count; i++) {
+        char *array = filled + arrays[i] * layout.bytes;
+        bench_pattern_fill(array, layout.bytes, round, 0);
+        argv[1 + 2 * i] = names[arrays[i]];
+        length[1 + 2 * i] = strlen(names[arrays[i]]);
+        argv[2 + 2 * i] = array;
+        length[2 + 2 * i] = layout.bytes;
+    }
+    freeReplyObject(
+        must(redis, redisCommandArgv(redis, (int)(1 + 2 * count), argv, length), "MSET"));
+}
+
+static void write_chunk(uint64_t round, size_t index) {
+    size_t bytes, at = flat_chunk(&layout, index, &bytes);
+    bench_pattern_fill(filled, bytes, round, at / 8);
+    DO("SETRANGE array0 %lu %b", (unsigned long)at, filled, bytes);
+}
+
+static void append_begin(void) {
+    DO("DEL array0");
+    appended_bytes = 0;
+}
+
+static void append(size_t bytes) {
+    bench_pattern_fill(filled, bytes, 1, appended_bytes / 8);
+    DO("APPEND array0 %b", filled, bytes);
+    appended_bytes += bytes;
+}
+
+static void reader_open(const struct peer_layout *wanted) {
+    (void)wanted;
+    redis = connect_here();
+    subscribed = connect_here();
+    freeReplyObject(must(subscribed, redisCommand(subscribed, "SUBSCRIBE channel"), "SUBSCRIBE"));
+}
+
+static void keep(redisReply *reply) {
+    if (kept)
+        freeReplyObject(kept);
+    kept = reply;
+}
+
+static const char *string_of(const redisReply *reply, const char *what) {
+    if (reply->type != REDIS_REPLY_STRING || (size_t)reply->len != layout.bytes)
+        bench_die("%s: not %zu bytes", what, layout.bytes);
+    return reply->str;
 }
 
 /* The reply is private memory already. */
-static uint64_t read_whole(void *buffer, const void **data, size_t bytes, int64_t deadline) {
+static uint64_t read_whole(void *buffer, const void **data, int64_t deadline) {
     (void)buffer, (void)deadline;
-    if (kept)
-        freeReplyObject(kept);
-    kept = must(redisCommand(redis, "GET array"), "GET");
-    if (kept->type != REDIS_REPLY_STRING || (size_t)kept->len != bytes)
-        bench_die("GET: not %zu bytes", bytes);
-    *data = kept->str;
+    keep(must(redis, redisCommand(redis, "GET array0"), "GET"));
+    *data = string_of(kept, "GET");
+    return 1;
+}
+
+/* Several replies are brought together, since the arrays are asked for one behind the other. */
+static uint64_t snapshot(void *buffer, const void **data, int64_t deadline) {
+    const char *argv[1 + PEER_MAX_ARRAYS] = {"MGET"};
+    (void)data, (void)deadline;
+    for (unsigned k = 0; k < layout.arrays; k++)
+        argv[1 + k] = names[k];
+    keep(must(redis, redisCommandArgv(redis, (int)layout.arrays + 1, argv, NULL), "MGET"));
+    if (kept->elements != layout.arrays)
+        bench_die("MGET: not %u strings", layout.arrays);
+    for (unsigned k = 0; k < layout.arrays; k++)
+        memcpy((char *)buffer + k * layout.bytes, string_of(kept->element[k], "MGET"),
+               layout.bytes);
+    return 1;
+}
+
+static size_t appended(void *buffer) {
+    keep(must(redis, redisCommand(redis, "GET array0"), "GET"));
+    if (kept->type != REDIS_REPLY_STRING)
+        return 0;
+    memcpy(buffer, kept->str, (size_t)kept->len);
+    return (size_t)kept->len;
+}
+
+/* A message is of three: "message", the channel and what was published. */
+static uint64_t wait_for(uint64_t last, void *buffer, const void **data, int64_t deadline) {
+    int64_t left = (deadline - bench_now()) / 1000 + 1;
+    const struct timeval timeout = {left / 1000000, left % 1000000};
+    void *reply;
+    (void)last, (void)buffer;
+    redisSetTimeout(subscribed, timeout);
+    if (redisGetReply(subscribed, &reply) != REDIS_OK)
+        return 0;
+    keep(must(subscribed, reply, "a message"));
+    if (kept->elements != 3)
+        bench_die("a message of %zu parts", kept->elements);
+    *data = string_of(kept->element[2], "a message");
     return 1;
 }
 
 static void close_here(void) {
     redisFree(redis);
+    if (subscribed)
+        redisFree(subscribed);
 }
 
 static void stop(void) {
@@ -87,7 +209,24 @@ static void stop(void) {
 }
 
 int main(int argc, char **argv) {
-    static const struct peer peer = {"redis",   version,    make,       open_here,  write_round,
-                                     open_here, read_whole, close_here, close_here, stop};
+    static const struct peer peer = {.name = "redis",
+                                     .version = version,
+                                     .make = make,
+                                     .writer_open = writer_open,
+                                     .reader_open = reader_open,
+                                     .write = write_round,
+                                     .read = read_whole,
+                                     .write_some = write_some,
+                                     .write_chunk = write_chunk,
+                                     .append_begin = append_begin,
+                                     .append = append,
+                                     .appended = appended,
+                                     .prepare = prepare,
+                                     .publish = publish,
+                                     .wait = wait_for,
+                                     .snapshot = snapshot,
+                                     .writer_close = close_here,
+                                     .reader_close = close_here,
+                                     .remove = stop};
     return peer_main(argc, argv, &peer);
 }

@@ -1,196 +1,126 @@
 # SPDX-License-Identifier: MIT
-"""Runs all peers in turn, and makes one table per array size of what they print (peer.h).
+"""Runs all peers in all workloads, in turns, and writes tables and plots of what they print.
 
-    run.py --markdown FILE --raw FILE NAME=COMMAND... NAME!REASON...
+    run.py --quick|--full --raw FILE --sections FILE [--only WORD,...] [--list]
+           NAME=COMMAND... NAME!REASON...
 
-Each cell is measured BENCH_EFFORT x 5 times, at least 5, and never twice in a row: a repetition
-goes through all peers and sizes, beginning with another peer each time.  NAME!REASON is a peer that
-cannot be run, for REASON.  The same goes for one that says so itself, or fails: its cell is empty,
-or has fewer repetitions in it, and the reason stands below the table.
+NAME!REASON is a peer that cannot be run, for REASON.  The same goes for one that says so itself, or
+fails: its row is empty, and the reason stands in the notes.  --only leaves the workloads, sizes
+(64B, 4KiB) and peers it names; of a kind that it does not name, all.
+
+    FILE of --raw       every measurement, as the peer printed it (peer.h), with the case, the
+                        repetition and the name that the peer has here
+    FILE of --sections  one section of the report per line; harness/sections.py has the form
+
+run_matrix.py says what is measured, run_schedule.py in which order.  BENCH_EFFORT above 1 makes
+more repetitions.  An interrupted run writes sections of what it has.
 """
 
 import argparse
 import json
 import os
 import shlex
-import statistics
-import subprocess
+import signal
 import sys
 
-MOST_FAILURES = 2  # of one cell, before it is left alone
-SIZES = [64, 4 << 10, 64 << 10, 1 << 20, 16 << 20]
-COLUMNS = (
-    "peer",
-    "reads/s",
-    "lowest - highest",
-    "untorn's / this",
-    "attempts per read",
-    "p50",
-    "p99",
-    "torn",
-    "new",
-    "commits/s",
-)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
+
+import run_matrix as matrix  # noqa: E402
+import run_plots as plots  # noqa: E402
+import run_schedule as schedule  # noqa: E402
+import run_tables as tables  # noqa: E402
+from report import GOAL_PAIRS  # noqa: E402
+from run_cell import ENDS  # noqa: E402
+
+REPETITIONS = 5
 
 
-def size_text(size):
-    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return "%d %s" % (size // unit, name)
-    return "%d B" % size
-
-
-def number_text(value):
-    """Three digits: 1.23 M, 45.6 k, 789."""
-    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= unit:
-            return "%.3g%s" % (value / unit, name)
-    return "%.3g" % value
-
-
-def time_text(ns):
-    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "us")):
-        if ns >= unit:
-            return "%.3g %s" % (ns / unit, name)
-    return "%.0f ns" % ns
-
-
-def measure(command, size, seconds):
-    """The cell that the peer printed, or why there is none."""
-    command = shlex.split(command) + ["--bytes", str(size), "--seconds", str(seconds)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60 + 10 * seconds, errors="replace"
-        )
-    except subprocess.TimeoutExpired:
-        return {"unable": "did not end in time"}
-    except OSError as error:
-        return {"unable": str(error)}
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            return json.loads(line)
-    said = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-    return {"unable": said[-200:] or "status %d" % done.returncode}
-
-
-def rate(cell):
-    return cell["reads"] * 1e9 / cell["spent_ns"] if cell["spent_ns"] else 0
-
-
-def ratio_text(cells, untorn):
-    if len(cells) != len(untorn):
-        return ""
-    ratios = [rate(u) / rate(c) for u, c in zip(untorn, cells) if rate(c) > 0]
-    if len(ratios) < len(cells) or not ratios:
-        return ""
-    return "%.3g [%.3g, %.3g]" % (statistics.median(ratios), min(ratios), max(ratios))
-
-
-def row(name, cells, untorn):
-    """The median of each figure over the repetitions; torn reads are those of all together."""
-    median = statistics.median
-    rates = [rate(cell) for cell in cells]
-    reads = sum(cell["reads"] for cell in cells)
-    attempts = sum(cell["attempts"] for cell in cells)
-    torn = sum(cell["torn"] for cell in cells)
-    some = [cell for cell in cells if cell["reads"]]
-    unfinished = sum(cell["unfinished"] for cell in cells)
-    wasted = "%.4g" % (attempts / reads) if reads else "none succeeded"
-    if unfinished and reads:
-        wasted += " (%d of %d runs ended in one)" % (unfinished, len(cells))
-    return (
-        name,
-        number_text(median(rates)),
-        number_text(min(rates)) + " - " + number_text(max(rates)),
-        "" if cells is untorn else ratio_text(cells, untorn),
-        wasted,
-        time_text(median(c["p50_ns"] for c in some)) if some else "",
-        time_text(median(c["p99_ns"] for c in some)) if some else "",
-        "%d of %s (%.3g %%)" % (torn, number_text(reads), 100 * torn / reads)
-        if torn
-        else "0 of %s" % number_text(reads),
-        "%.3g %%" % (100 * sum(c["new"] for c in cells) / reads) if reads else "",
-        number_text(median(c["commits"] * 1e9 / c["wall_ns"] for c in cells)),
-    )
-
-
-def print_table(title, rows, notes):
-    widths = [max(len(r[i]) for r in [COLUMNS] + rows) for i in range(len(COLUMNS))]
-    print("\n" + title)
-    for r in [COLUMNS] + rows:
-        print("  " + "  ".join(text.ljust(width) for text, width in zip(r, widths)).rstrip())
-    for note in notes:
-        print("  (%s)" % note)
-    sys.stdout.flush()
-
-
-def markdown_table(title, rows, notes):
-    lines = ["", "## " + title, "", "| " + " | ".join(COLUMNS) + " |"]
-    lines.append("|---|" + "---:|" * (len(COLUMNS) - 1))
-    lines += ["| " + " | ".join(r) + " |" for r in rows]
-    lines += [line for note in notes for line in ("", note + ".")]
-    return "\n".join(lines) + "\n"
-
-
-def report(size, names, cells, reasons, versions):
-    rows, notes = [], []
-    untorn = cells.get(("untorn", size))
-    for name in names:
-        found = cells.get((name, size))
-        if found:
-            rows.append(row(versions.get(name, name), found, untorn or []))
+def parse_peers(words):
+    """{name: command}, {name: why it cannot be run}, and the names in their order."""
+    commands, absent, names = {}, {}, []
+    for word in words:
+        if "=" in word.split("!")[0]:
+            name, command = word.split("=", 1)
+            commands[name] = shlex.split(command)
+        elif "!" in word:
+            name, absent[name] = word.split("!", 1)
         else:
-            rows.append((name,) + ("",) * (len(COLUMNS) - 1))
-        if (name, size) in reasons:
-            what = "%d repetitions, others failed: " % len(found) if found else ""
-            notes.append("%s: %s%s" % (name, what, reasons[name, size]))
-    return "Reading %s whole while the writer rewrites it without pause" % size_text(size), rows, notes
+            raise ValueError("%s: a peer is NAME=COMMAND or NAME!REASON" % word)
+        names.append(name)
+    if len(set(names)) < len(names):
+        raise ValueError("a peer is named twice: " + " ".join(names))
+    return commands, absent, names
 
 
-def run_all(commands, names, seconds, repetitions, raw):
-    cells, reasons, versions, failures = {}, {}, {}, {}
-    for repetition in range(repetitions):
-        for size in SIZES:
-            for i in range(len(names)):
-                name = names[(i + repetition) % len(names)]
-                if name not in commands or failures.get((name, size), 0) == MOST_FAILURES:
-                    continue
-                cell = measure(commands[name], size, seconds)
-                if "unable" in cell:
-                    failures[name, size] = failures.get((name, size), 0) + 1
-                    reasons[name, size] = cell["unable"]
-                    continue
-                raw.write(json.dumps(cell) + "\n")
-                raw.flush()
-                cells.setdefault((name, size), []).append(cell)
-                versions[name] = "%s: %s" % (name, cell["version"])
-        print("  repetition %d of %d is done" % (repetition + 1, repetitions), file=sys.stderr)
-    return cells, reasons, versions
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    tier = parser.add_mutually_exclusive_group(required=True)
+    tier.add_argument("--quick", action="store_true")
+    tier.add_argument("--full", action="store_true")
+    parser.add_argument("--raw", required=True)
+    parser.add_argument("--sections", required=True)
+    parser.add_argument("--only", action="append", default=[])
+    parser.add_argument("--list", action="store_true", help="print the cases, measure nothing")
+    parser.add_argument("peers", nargs="+")
+    arguments = parser.parse_args()
+    words = [word for text in arguments.only for word in text.split(",") if word]
+    cases = matrix.quick_cases() if arguments.quick else matrix.full_cases()
+    try:
+        commands, absent, names = parse_peers(arguments.peers)
+        cases, names = matrix.matching(cases, names, words)
+    except ValueError as error:
+        parser.error(str(error))
+    return arguments, cases, commands, absent, names
+
+
+def sections(cases, results):
+    """Workload by workload: first what goes across its cases, then each of them."""
+    found = []
+    for kind, group in matrix.GROUPS.items():
+        mine = [case for case in cases if case.group == group]
+        across = [
+            plots.section(one, mine, results, group) for one in plots.ALL if one.group == kind
+        ]
+        found += [one for one in across if one]
+        found += [tables.section(case, results) for case in mine if results.touched(case)]
+    return found
+
+
+def write(path, lines):
+    """At once: whoever reads it never sees half of it."""
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    os.replace(path + ".part", path)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--markdown", required=True)
-    parser.add_argument("--raw", required=True)
-    parser.add_argument("peers", nargs="+")
-    arguments = parser.parse_args()
-    commands, absent, names = {}, {}, []
-    for peer in arguments.peers:
-        if "=" in peer.split("!")[0]:
-            name, commands[name] = peer.split("=", 1)
-        else:
-            name, absent[name] = peer.split("!", 1)
-        names.append(name)
-    effort = float(os.environ.get("BENCH_EFFORT", "1"))
-    seconds, repetitions = max(0.1, min(1, effort) * 0.5), max(5, int(5 * effort))
-    with open(arguments.raw, "w", encoding="utf-8") as raw:
-        cells, reasons, versions = run_all(commands, names, seconds, repetitions, raw)
-    reasons.update({(name, size): why for name, why in absent.items() for size in SIZES})
-    with open(arguments.markdown, "a", encoding="utf-8") as file:
-        for size in SIZES:
-            table = report(size, names, cells, reasons, versions)
-            print_table(*table)
-            file.write(markdown_table(*table))
+    arguments, cases, commands, absent, names = parse()
+    cells = schedule.cells_of(cases, [name for name in names if name in commands])
+    if arguments.list:
+        print("\n".join("%s\t%s" % (case.id, peer) for case, peer in cells))
+        return
+    effort = float(os.environ.get("BENCH_EFFORT") or 1)
+    repetitions = max(REPETITIONS, round(REPETITIONS * effort))
+    goal_cells = [] if arguments.quick else schedule.cells_with_goals(cells)
+    results = schedule.Results(names, absent)
+    for number in ENDS:
+        signal.signal(number, _interrupt)
+    interrupted = False
+    try:
+        with open(arguments.raw, "w", encoding="utf-8") as raw:
+            turns = schedule.Schedule(commands, results, raw)
+            turns.run(cells, repetitions, goal_cells, GOAL_PAIRS)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        write(arguments.sections, sections(cases, results))
+    if interrupted:
+        print("\ninterrupted; what was measured is in %s" % arguments.sections, file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ const char *server_start(const char *const *argv);
 /* Whether it still runs. */
 int server_runs(void);
 
-/* In a child of the process that started it, nothing. */
+/* End it, by force if it does not in some seconds.  In a child of the process that started it,
+ * nothing.  May be called from a signal handler. */
 void server_stop(void);
 
 #endif

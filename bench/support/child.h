@@ -31,6 +31,10 @@ struct bench_child {
  * must loop over bench_child_wait(), and exits. */
 struct bench_child bench_child_start(void (*main)(struct bench_control *, void *), void *context);
 
+/* The same on another core. */
+struct bench_child bench_child_start_on(int core, void (*main)(struct bench_control *, void *),
+                                        void *context);
+
 /* Child: sleep until there is something to do; its number, or BENCH_QUIT. */
 uint32_t bench_child_wait(struct bench_control *control);
 
@@ -42,8 +46,17 @@ static inline int bench_child_going(struct bench_control *control, uint32_t comm
 /* Child: say that the command was taken up (and, for BENCH_IDLE, that all is set up). */
 void bench_child_at(struct bench_control *control, uint32_t state);
 
-/* Parent: give a command and return when the child has taken it up. */
+/* Child: say that the command is carried out, and sleep until there is another. */
+void bench_child_done(struct bench_control *control);
+
+/* Parent: give a command and return when the child has taken it up, or at once; return when the
+ * child has said that it is carried out. */
 void bench_child_command(struct bench_child *child, uint32_t command);
+void bench_child_tell(struct bench_child *child, uint32_t command);
+void bench_child_await_done(struct bench_child *child);
+
+/* Parent: end the benchmark if the child has ended. */
+void bench_child_check(struct bench_child *child);
 
 /* Parent: wait for the child's setup; end it. */
 void bench_child_ready(struct bench_child *child);

@@ -48,6 +48,13 @@ void bench_plot_point(const char *series, double x, double y) {
     point(series, x, y, y, y);
 }
 
+void bench_plot_slope(const char *series, double slope) {
+    if (!file)
+        return;
+    fprintf(file, "slope\t%s\t%.4g\n", series, slope);
+    fflush(file);
+}
+
 void bench_plot_end(void) {
     if (file && fclose(file) != 0)
         bench_die("a plot cannot be written: %s", strerror(errno));

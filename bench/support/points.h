@@ -7,6 +7,7 @@
  *   x       LABEL   UNIT   linear|log
  *   y       LABEL   UNIT   linear|log
  *   point   SERIES  X      Y            LOW  HIGH
+ *   slope   SERIES  SLOPE                          of log y on log x, for the legend
  *
  * UNIT: bytes, ns, or anything else, which is put behind the number.
  */
@@ -30,6 +31,9 @@ void bench_plot_samples(const char *series, double x, const struct bench_samples
 
 /* A point without a spread. */
 void bench_plot_point(const char *series, double x, double y);
+
+/* The slope that was fitted to the series. */
+void bench_plot_slope(const char *series, double slope);
 
 void bench_plot_end(void);
 

@@ -42,15 +42,23 @@ void bench_note(const char *format, ...) {
     }
 }
 
+enum bench_verdict bench_ratio_goal(const struct bench_ratio *ratio, enum bench_side side,
+                                    double goal) {
+    if (ratio->pairs < BENCH_GOAL_PAIRS)
+        return BENCH_TOO_FEW_PAIRS;
+    return bench_goal(side == BENCH_AT_LEAST ? ratio->high >= goal : ratio->low <= goal);
+}
+
+/* `numbers`: what goes behind the words for programs to read, each "\tKEY=NUMBER". */
 static void row(const char *name, const char *figure, const char *spread, const char *ratio,
-                const char *goal, enum bench_verdict verdict) {
-    static const char *const words[] = {"", "met", "not met"};
+                const char *goal, enum bench_verdict verdict, const char *numbers) {
+    static const char *const words[] = {"", "met", "not met", "too few pairs"};
     printf("  %-50s %22s %22s  %-40s %-34s %s\n", name, figure, spread, ratio, goal,
            words[verdict]);
     fflush(stdout);
     if (tsv()) {
-        fprintf(tsv(), "R\t%s\t%s\t%s\t%s\t%s\t%s\n", name, figure, spread, ratio, goal,
-                words[verdict]);
+        fprintf(tsv(), "R\t%s\t%s\t%s\t%s\t%s\t%s%s\n", name, figure, spread, ratio, goal,
+                words[verdict], numbers);
         fflush(tsv());
     }
 }
@@ -68,6 +76,7 @@ void bench_row_time(const char *name, const struct bench_samples *samples, doubl
                     const char *against, const struct bench_ratio *ratio, const char *goal,
                     enum bench_verdict verdict) {
     char median[32], low[32], high[32], figure[80], spread[80], against_text[128] = "";
+    char numbers[256];
     double ns = bench_quantile(samples, 0.5);
     time_text(median, sizeof(median), ns);
     time_text(low, sizeof(low), bench_quantile(samples, 0.25));
@@ -80,10 +89,17 @@ void bench_row_time(const char *name, const struct bench_samples *samples, doubl
     if (against && ratio)
         snprintf(against_text, sizeof(against_text), "%s %.3f [%.3f, %.3f]", against, ratio->median,
                  ratio->low, ratio->high);
-    row(name, figure, spread, against_text, goal ? goal : "", verdict);
+    int length =
+        snprintf(numbers, sizeof(numbers), "\tns=%.6g\tp25_ns=%.6g\tp75_ns=%.6g\tn=%d", ns,
+                 bench_quantile(samples, 0.25), bench_quantile(samples, 0.75), samples->count);
+    if (against && ratio && ratio->pairs > 0)
+        snprintf(numbers + length, sizeof(numbers) - (size_t)length,
+                 "\tratio=%.6g\tlow=%.6g\thigh=%.6g\tpairs=%d", ratio->median, ratio->low,
+                 ratio->high, ratio->pairs);
+    row(name, figure, spread, against_text, goal ? goal : "", verdict, numbers);
 }
 
 void bench_row_text(const char *name, const char *figure, const char *spread, const char *goal,
                     enum bench_verdict verdict) {
-    row(name, figure, spread ? spread : "", "", goal ? goal : "", verdict);
+    row(name, figure, spread ? spread : "", "", goal ? goal : "", verdict, "");
 }

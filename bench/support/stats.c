@@ -41,21 +41,18 @@ double bench_quantile(const struct bench_samples *samples, double q) {
     return result;
 }
 
+/* That k of n pairs are below the median; by logarithms, since 2^-n soon is no double. */
+static double binomial(int n, int k) {
+    return exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) - n * M_LN2);
+}
+
 /* The largest k (from 0) such that the interval from the k-th lowest to the
  * k-th highest holds the median with at least 95 % probability. */
 static int interval_rank(int n) {
-    double probability = 1;
-    for (int i = 0; i < n; i++)
-        probability /= 2;
-    double below = probability;
+    double below = binomial(n, 0);
     int k = 0;
-    while (k < n / 2) {
-        probability *= (double)(n - k) / (k + 1);
-        if (below + probability > 0.025)
-            break;
-        below += probability;
-        k++;
-    }
+    while (k < n / 2 && below + binomial(n, k + 1) <= 0.025)
+        below += binomial(n, ++k);
     return k;
 }
 
@@ -67,10 +64,10 @@ struct bench_ratio bench_paired_ratio(const struct bench_samples *numerator,
     for (int i = 0; i < n; i++)
         bench_add(&ratios, numerator->value[i] / denominator->value[i]);
     if (n == 0)
-        return (struct bench_ratio){NAN, NAN, NAN};
+        return (struct bench_ratio){NAN, NAN, NAN, 0};
     double *v = sorted(&ratios);
     int k = interval_rank(n);
-    struct bench_ratio result = {bench_quantile(&ratios, 0.5), v[k], v[n - 1 - k]};
+    struct bench_ratio result = {bench_quantile(&ratios, 0.5), v[k], v[n - 1 - k], n};
     free(v);
     return result;
 }

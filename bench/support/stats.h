@@ -17,6 +17,7 @@ struct bench_samples {
 
 struct bench_ratio {
     double median, low, high;
+    int pairs;
 };
 
 void bench_add(struct bench_samples *samples, double value);

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""What the report says in the same words as text, Markdown and HTML."""
+
+import sections
+
+ABOUT = (
+    "Every figure is a measurement of this run. Figures are medians over repetitions that took "
+    "turns with what they are compared with; the spread beside them is that of the repetitions.",
+    "Ratios are medians over interleaved pairs, with a distribution-free 95 % interval in "
+    "brackets.",
+    "A ratio's goal is met when the better end of its interval reaches it, over at least "
+    "%d pairs; with fewer nothing is said. An empty cell has its reason in the notes."
+    % sections.GOAL_PAIRS,
+)
+TIERS = {
+    "quick": "Quick run: few repetitions and small sizes; for figures to keep, run the full one.",
+    "full": "Full run.",
+}
+GOAL_COLUMNS = ("goal", "ratio [95 %]", "pairs", "result")
+
+
+def goal_cells(goal):
+    ratio = ""
+    if goal["ratio"] is not None:
+        ratio = "%.3f" % goal["ratio"]
+        if goal["low"] is not None and goal["high"] is not None:
+            ratio += " [%.3f, %.3f]" % (goal["low"], goal["high"])
+    pairs = "" if goal["pairs"] is None else "%d" % goal["pairs"]
+    return [goal["text"], ratio, pairs, sections.verdict(goal)]
+
+
+def goals_text(counts):
+    """`12 met, 1 not met`: those that there are."""
+    some = ["%d %s" % (n, words) for words, n in counts.items() if n]
+    return ", ".join(some) if some else "none"
+
+
+def part_text(part):
+    text = "%s: %s" % (part["name"], part["state"])
+    if part["seconds"] is not None:
+        text += ", %.0f s" % part["seconds"]
+    return text + "".join("; " + reason for reason in part["reasons"])
+
+
+def note_text(note):
+    """As a sentence."""
+    return note if note.endswith((".", "!", "?", ":")) else note + "."
+
+
+def groups(all_sections):
+    """[(name, [section, ...]), ...] in the order in which they come."""
+    found = {}
+    for section in all_sections:
+        found.setdefault(section["group"], []).append(section)
+    return list(found.items())
+
+
+def numeric(rows, i):
+    """Whether column i is one of figures, to stand on the right."""
+    cells = [row["cells"][i] for row in rows if row["cells"][i]]
+    return bool(cells) and all(c.lstrip(" -+<>=~")[:1].isdigit() for c in cells)

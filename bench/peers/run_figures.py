@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Figures of one measurement (peer.h says what its fields are), and over the repetitions of a cell.
+
+A mean time of a call is without what the clock takes: of a read of 64 B that is most of it.
+Percentiles are as measured, with the clock in them.
+"""
+
+from report import paired_ratio, quantile
+
+LEAST = 0.1  # of what the clock takes: a call is not shown as shorter
+
+
+def _net(cell, calls):
+    """Nanoseconds inside the calls."""
+    clock = calls * cell.get("timer_ns", 0)
+    return max(cell.get("spent_ns", 0) - clock, LEAST * clock)
+
+
+def below_clock(cell):
+    """True if a call is shorter than a look at the clock, so that little is left of two numbers."""
+    calls = cell.get("reads") or cell.get("commits") or 0
+    return calls > 0 and _net(cell, calls) < calls * cell.get("timer_ns", 0)
+
+
+def read_time(cell):
+    return _net(cell, cell["reads"]) / cell["reads"] if cell.get("reads") else None
+
+
+def read_rate(cell):
+    """Of one reader, while it reads; of several, of all together in the time that passed."""
+    if not cell.get("reads"):
+        return 0
+    if cell.get("readers", 1) > 1:
+        return cell["reads"] * 1e9 / cell["wall_ns"]
+    return 1e9 / read_time(cell)
+
+
+def commit_rate(cell):
+    """Of commits or appends, inside the calls."""
+    commits = cell.get("commits", 0)
+    net = _net(cell, commits)
+    return commits * 1e9 / net if net else 0
+
+
+def commits_beside(cell):
+    """What the writer reached while there were readers."""
+    return cell.get("commits", 0) * 1e9 / cell["wall_ns"] if cell.get("wall_ns") else 0
+
+
+def commits_alone(cell):
+    return cell.get("commits_alone", 0) * 1e9 / cell["wall_ns"] if cell.get("wall_ns") else 0
+
+
+def p50(cell):
+    return cell.get("p50_ns") or None
+
+
+def p99(cell):
+    return cell.get("p99_ns") or None
+
+
+def success(cell):
+    """The share of reads that ended, and whole."""
+    reads, torn = cell.get("reads", 0), cell.get("torn", 0)
+    begun = reads + cell.get("unfinished", 0)
+    return (reads - torn) / begun if begun else 0
+
+
+def values(function, cells):
+    """Those that there are, over the repetitions."""
+    found = [function(cell) for cell in cells.values()]
+    return [value for value in found if value is not None]
+
+
+def median(function, cells):
+    found = values(function, cells)
+    return quantile(found, 0.5) if found else None
+
+
+def total(field, cells):
+    return sum(cell.get(field, 0) for cell in cells.values())
+
+
+def pairs(function, cells, others):
+    """The figures of both in those repetitions that have both, above 0."""
+    found = []
+    for repetition in sorted(set(cells) & set(others)):
+        a, b = function(cells[repetition]), function(others[repetition])
+        if a and b:
+            found.append((a, b))
+    return found
+
+
+def ratio(function, cells, others):
+    """(median, low, high, pairs) of cells / others, or None; the interval is of 95 %."""
+    found = pairs(function, cells, others)
+    if not found:
+        return None
+    return (*paired_ratio([a for a, _ in found], [b for _, b in found]), len(found))

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Sections across cases: one figure against the size, the load or the number of something.
+
+Each has a table, peers down and values of x across, and a plot of it.  What has no place on a
+logarithmic axis (no read succeeded) is an empty cell and no point.
+"""
+
+from dataclasses import dataclass
+
+import run_figures as figures
+from report import quantile
+from run_text import number_text, share_text, size_text, time_text
+
+
+@dataclass
+class Across:
+    """What is drawn; `chosen` says which cases take part, `x` where they are."""
+
+    id: str
+    group: str
+    title: str
+    chosen: object
+    x: object
+    x_axis: tuple  # label, unit, scale
+    y: object  # of a cell and its case
+    y_axis: tuple
+    text: object
+    x_text: object = str
+
+
+def _bandwidth(cell, case):
+    return figures.read_rate(cell) * case.bytes / 1e9
+
+
+def _p99(cell, case):
+    return figures.p99(cell)
+
+
+def _p50(cell, case):
+    return figures.p50(cell)
+
+
+def _read_rate(cell, case):
+    return figures.read_rate(cell)
+
+
+def _success(cell, case):
+    return 100 * figures.success(cell)
+
+
+def _commit_bandwidth(cell, case):
+    return figures.commit_rate(cell) * case.bytes / 1e9
+
+
+def _size(case):
+    return case.bytes
+
+
+def _bandwidth_text(value):
+    return "%.3g GB/s" % value
+
+
+SIZE_AXIS = ("array", "bytes", "log")
+RATE_AXIS = ("GB/s", "", "log")
+TIME_AXIS = ("time", "ns", "log")
+
+
+def _by_size(id_, group, title, chosen, y, y_axis, text):
+    return Across(id_, group, title, chosen, _size, SIZE_AXIS, y, y_axis, text, size_text)
+
+
+def _is_read(case):
+    return case.workload == "read"
+
+
+def _is_busy(case):
+    return case.workload == "rewrite" and not case.many and not case.rate and case.duty == 100
+
+
+def _is_duty(case):
+    return case.workload == "rewrite" and not case.many and not case.rate and case.bytes == 1 << 20
+
+
+def _is_plain_commit(case):
+    return case.workload == "commit" and not case.part and case.arrays == 1
+
+
+BUSY = "the writer without pause"
+ALL = [
+    _by_size(
+        "read-rate",
+        "read",
+        "Whole reads, the writer idle",
+        _is_read,
+        _bandwidth,
+        RATE_AXIS,
+        _bandwidth_text,
+    ),
+    _by_size(
+        "read-p99",
+        "read",
+        "p99 of a whole read, the writer idle",
+        _is_read,
+        _p99,
+        TIME_AXIS,
+        time_text,
+    ),
+    _by_size(
+        "rewrite-rate",
+        "rewrite",
+        "Whole reads, " + BUSY,
+        _is_busy,
+        _bandwidth,
+        RATE_AXIS,
+        _bandwidth_text,
+    ),
+    _by_size(
+        "rewrite-p99",
+        "rewrite",
+        "p99 of a whole read, " + BUSY,
+        _is_busy,
+        _p99,
+        TIME_AXIS,
+        time_text,
+    ),
+    Across(
+        "rewrite-duty",
+        "rewrite",
+        "Reads of 1 MiB against the share of time the writer writes",
+        _is_duty,
+        lambda case: case.duty,
+        ("% of the time", "", "log"),
+        _read_rate,
+        ("reads/s", "", "log"),
+        number_text,
+        lambda duty: "%d %%" % duty,
+    ),
+    _by_size(
+        "commit-rate",
+        "commit",
+        "Commits of a whole array",
+        _is_plain_commit,
+        _commit_bandwidth,
+        RATE_AXIS,
+        _bandwidth_text,
+    ),
+    Across(
+        "wake-readers",
+        "wake",
+        "Wake-up latency (p50) against the number of readers",
+        lambda case: case.workload == "wake",
+        lambda case: case.readers,
+        ("readers", "", "log"),
+        _p50,
+        TIME_AXIS,
+        time_text,
+    ),
+    Across(
+        "snapshot-arrays",
+        "snapshot",
+        "Snapshots that ended whole, against the number of arrays",
+        lambda case: case.workload == "snapshot",
+        lambda case: case.arrays,
+        ("arrays", "", "log"),
+        _success,
+        ("% whole", "", "linear"),
+        lambda value: share_text(value / 100),
+    ),
+    Across(
+        "readers-rate",
+        "readers",
+        "Reads of 1 MiB, all readers together, " + BUSY,
+        lambda case: case.many,
+        lambda case: case.readers,
+        ("readers", "", "log"),
+        _read_rate,
+        ("reads/s", "", "log"),
+        number_text,
+    ),
+]
+
+
+def _point(across, case, cells):
+    """[x, median, lowest, highest], or None where there is nothing to draw."""
+    found = [across.y(cell, case) for cell in cells.values()]
+    found = [value for value in found if value is not None]
+    log = across.y_axis[2] == "log"
+    if not found or (log and quantile(found, 0.5) <= 0):
+        return None
+    middle = quantile(found, 0.5)
+    low = min(value for value in found if value > 0 or not log)
+    return [across.x(case), middle, min(low, middle), max(found)]
+
+
+def _axis(axis):
+    return dict(zip(("label", "unit", "scale"), axis))
+
+
+def section(across, cases, results, group):
+    """None with less than two values of x, or nothing measured."""
+    cases = sorted((case for case in cases if across.chosen(case)), key=across.x)
+    if len(cases) < 2:
+        return None
+    rows, series = [], []
+    for name in results.names:
+        points = [_point(across, case, results.of(case, name)) for case in cases]
+        if not any(points):
+            continue
+        texts = [across.text(point[1]) if point else "" for point in points]
+        rows.append({"cells": [name] + texts, "values": {}, "peer": name})
+        series.append({"name": name, "points": [point for point in points if point]})
+    if not rows:
+        return None
+    return {
+        "id": across.id,
+        "group": group,
+        "title": across.title,
+        "notes": [],
+        "columns": ["peer"] + [across.x_text(across.x(case)) for case in cases],
+        "rows": rows,
+        "goals": [],
+        "plot": {
+            "title": across.title,
+            "x": _axis(across.x_axis),
+            "y": _axis(across.y_axis),
+            "series": series,
+        },
+    }

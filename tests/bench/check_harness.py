@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Checks bench/harness/run.py with small shell scripts in the place of benchmarks.
+
+What fails must not keep the others from running, what it has handed in must be in the report, the
+exit status must say so, and nothing that a program started may be left.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+TOP = os.environ.get("TOP") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+TOP = os.path.abspath(TOP)
+sys.path[:0] = [os.path.join(TOP, "bench/harness"), os.path.join(TOP, "bench/support")]
+
+import parts  # noqa: E402
+import process  # noqa: E402
+
+SECTION = "printf 'S\\tTitle of %s\\nR\\tcase\\t1 ns\\t\\t\\t0\\tmet\\n' >>\"$BENCH_TSV\"\n"
+
+
+def gone(pid):
+    """Whether the process has ended: it may be a zombie whose parent is in no hurry."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for(what, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+class Runs(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.build = self.directory.name
+        os.mkdir(os.path.join(self.build, "bench"))
+
+    def tearDown(self):
+        self.directory.cleanup()
+
+    def program(self, name, text):
+        path = os.path.join(self.build, "bench/bench_" + name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\n" + text)
+        os.chmod(path, 0o755)
+
+    def start(self, **environment):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("BENCH_")}
+        environment = dict(clean, TOP=TOP, BUILD=self.build, **environment)
+        command = [sys.executable, "-B", os.path.join(TOP, "bench/harness/run.py")]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=environment, **pipes)
+
+    def run_harness(self, **environment):
+        child = self.start(**environment)
+        out, said = child.communicate(timeout=60)
+        return child.returncode, out, said
+
+    def report(self):
+        with open(os.path.join(self.build, "bench/results.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+    def test_all_is_well(self):
+        self.program("memory", SECTION % "memory" + 'echo "$BENCH_TIER $BENCH_EFFORT"\n')
+        status, out, said = self.run_harness(BENCH_ONLY="memory", BENCH_TIER="full")
+        self.assertEqual(status, 0, said)
+        self.assertIn("Goals: 1 met", out)
+        self.assertRegex(said, r"\Acore: ok, 0:\d\d\n\Z")  # no terminal: a line per part
+        report = self.report()
+        self.assertEqual((report["tier"], report["parts"][0]["state"]), ("full", "ok"))
+        with open(os.path.join(self.build, "bench/raw/memory.out"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "full 1\n")
+        for name in ("index.html", "results.txt", "performance.md"):
+            self.assertTrue(os.path.getsize(os.path.join(self.build, "bench", name)) > 0)
+
+    def test_others_go_on_where_one_fails(self):
+        self.program("read", SECTION % "read" + "echo no luck >&2; exit 3\n")
+        self.program("commit", SECTION % "commit" + "kill -SEGV $$\n")
+        self.program("memory", SECTION % "memory")
+        self.program("wake", "true\n")
+        status, _, said = self.run_harness(BENCH_ONLY="read commit append wake memory")
+        self.assertEqual(status, 1)
+        part = self.report()["parts"][0]
+        self.assertEqual(part["state"], "failed")
+        told = "\n".join(part["reasons"])
+        self.assertIn("read: exit status 3: no luck", told)
+        self.assertIn("commit: ended by SIGSEGV", told)
+        self.assertRegex(told, "append: there is no .*/bench_append")
+        self.assertIn("wake: it handed in nothing", told)
+        self.assertIn("no luck", said)
+        titles = {section["title"] for section in self.report()["sections"]}
+        self.assertEqual(titles, {"Title of " + n for n in ("read", "commit", "memory")})
+
+    def test_names_that_there_are_not(self):
+        for name in ("BENCH_ONLY", "BENCH_PARTS", "BENCH_TIER"):
+            status, _, said = self.run_harness(**{name: "nonsense"})
+            self.assertEqual(status, 1)
+            self.assertIn("nonsense", said)
+
+    def test_interrupted_it_writes_what_it_has(self):
+        self.program("read", SECTION % "read")
+        mark = os.path.join(self.build, "pid")
+        self.program("commit", SECTION % "commit" + "sleep 100 & echo $! >%s; wait\n" % mark)
+        child = self.start(BENCH_PARTS="core shmstat")
+        self.assertTrue(wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark)))
+        status, _, said = self.run_harness(BENCH_ONLY="read")
+        self.assertEqual(status, 1)
+        self.assertIn("another run", said)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 1)
+        states = [(part["name"], part["state"]) for part in self.report()["parts"]]
+        self.assertEqual(states, [("core", "interrupted"), ("shmstat", "not run")])
+        self.assertEqual(len(self.report()["sections"]), 2)
+        with open(mark, encoding="utf-8") as file:
+            pid = int(file.read())
+        self.assertTrue(wait_for(lambda: gone(pid)))
+
+
+class Processes(unittest.TestCase):
+    def run_one(self, script, limit):
+        with tempfile.TemporaryDirectory() as directory:
+            log = os.path.join(directory, "log")
+            try:
+                process.run(["sh", "-c", script], dict(os.environ), limit, log, lambda said: None)
+            finally:
+                with open(log + ".out", encoding="utf-8") as file:
+                    self.said = file.read()
+
+    def test_what_takes_too_long_is_stopped(self):
+        with self.assertRaisesRegex(process.Failed, "stopped after 1 s"):
+            self.run_one("echo $$; exec sleep 100", 1)
+        self.assertTrue(wait_for(lambda: gone(int(self.said))))
+
+    def test_what_it_leaves_behind_is_ended(self):
+        self.run_one("sleep 100 >/dev/null 2>&1 & echo $!", 50)
+        self.assertTrue(wait_for(lambda: gone(int(self.said))))
+
+
+class Parts(unittest.TestCase):
+    def test_names_are_unique_and_chosen(self):
+        setting = parts.Setting(TOP, "/build", "quick", "python3", "")
+        every = parts.all_parts(setting)
+        names = [program.name for part in every for program in part.programs]
+        self.assertEqual(len(names), len(set(names)))
+        some = parts.chosen(every, ["core", "store"], ["flush"], "quick")
+        self.assertEqual([(p.name, len(p.programs)) for p in some], [("store", 1)])
+
+    def test_every_benchmark_in_c_is_in_a_part(self):
+        setting = parts.Setting(TOP, "/build", "full", "python3", "")
+        run = {
+            os.path.basename(p.command[0])
+            for part in parts.all_parts(setting)
+            for p in part.programs
+        }
+        there = os.listdir(os.path.join(TOP, "bench"))
+        for name in there:
+            if name.startswith("bench_") and name.endswith(".c"):
+                self.assertIn(name[:-2], run)
+
+
+if __name__ == "__main__":
+    unittest.main()

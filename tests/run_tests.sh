@@ -8,6 +8,9 @@
 # A test's name is its directory and file without ending; TESTS='base/*' runs only those.  Exit
 # status of a test: 0 passed, 77 skipped, anything else failed.  Results are kept below
 # $BUILD/results: NAME.log and NAME.result.
+#
+# Each test has directories of its own, below those that TMPDIR and UNTORN_SHM_DIR name and under
+# the same names, which are removed after it: children that are killed on purpose clean up nothing.
 set -u
 
 limit=${UNTORN_TEST_TIMEOUT:-240}
@@ -30,6 +33,19 @@ remark() {
     [ -z "$cases" ] || printf '%s cases' "$cases"
     cases=$(grep -c '^\[  SKIPPED \] [a-zA-Z_]' "$log")
     [ "$cases" = 0 ] || printf ', %s of them skipped' "$cases"
+}
+
+# Into scratch and shm, which exit removes.  Open to all as /tmp and /dev/shm are: some tests become
+# another user.
+make_directories() {
+    scratch='' shm=''
+    trap 'rm -rf -- ${scratch:+"$scratch"} ${shm:+"$shm"}' EXIT
+    trap 'exit 1' HUP INT TERM
+    scratch=$(mktemp -d "${TMPDIR:-/tmp}/untorn-test.XXXXXX") || exit 1
+    shm=$(mktemp -d "${UNTORN_SHM_DIR:-/dev/shm}/untorn-test.XXXXXX" 2>/dev/null) ||
+        { shm=$scratch/shm && mkdir "$shm"; } || exit 1
+    chmod 1777 "$scratch" "$shm" || exit 1
+    export TMPDIR=$scratch UNTORN_SHM_DIR=$shm
 }
 
 run_one() {
@@ -66,6 +82,7 @@ run_one() {
 }
 
 if [ "${1:-}" = --one ]; then
+    make_directories
     run_one "$2"
     exit 0
 fi

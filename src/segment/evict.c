@@ -78,7 +78,9 @@ static untorn_status add(ut_publisher *publisher, ut_object *object, uint64_t nu
     if (change == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for an eviction",
                        publisher->segment->message_name);
-    change->flags = (place.ref & UT_REF_SEALED) | UT_REF_EVICTED;
+    /* Without its seal, which would keep its node from being given up: nothing is ever appended in
+     * place to what is not in memory, and what comes in again is sealed. */
+    change->flags = UT_REF_EVICTED;
     change->version = place.version;
     return UNTORN_OK;
 }

@@ -10,8 +10,9 @@
  * each must be above the last one of its line.
  *
  * The commit that was asked for is granted if everything live at it is still
- * there: `reach` is at most that commit, or a pin on it stands already.
- * Otherwise the newest is.
+ * there: `reach` is at most that commit and so is `floor`, below which the store
+ * may have deleted what was evicted; or a pin on it stands already.  Otherwise the
+ * newest is.
  */
 #include "segment/publisher.h"
 
@@ -85,7 +86,9 @@ static decision decide(ut_publisher *publisher, unsigned line) {
     made.commit = publisher->commit;
     if (wanted != 0 && wanted <= publisher->commit) {
         made.relieves = pinned_exactly(grants, wanted);
-        if (made.relieves || publisher->reach <= wanted)
+        bool whole = publisher->reach <= wanted &&
+                     (ut_load_relaxed(&grants->floor) <= wanted || UT_SEEDED(313));
+        if (made.relieves || whole)
             made.commit = wanted;
     }
     return made;
@@ -125,6 +128,9 @@ void ut_grants_scan(ut_publisher *publisher) {
     ut_grants *grants = &publisher->grants;
     /* Before the lines are read: what is posted after this is scanned next time. */
     grants->posted = ut_load_acquire(&publisher->segment->control->posted);
+    ut_store_relaxed(&grants->changes, ut_load_relaxed(&grants->changes) | 1);
+    /* Pairs with the one in ut_grants_needed(): the floor is seen here, or this there. */
+    ut_fence_seq_cst();
     decision made[UT_LINES];
     for (unsigned i = 0; i < UT_LINES; i++)
         made[i] = decide(publisher, i);
@@ -140,6 +146,8 @@ void ut_grants_scan(ut_publisher *publisher) {
             ended = carry_out(publisher, i, made[i]) || ended;
             made[i].changed = false;
         }
+    /* Pairs with the acquire in ut_grants_needed(): what was granted is seen. */
+    ut_store_release(&grants->changes, ut_load_relaxed(&grants->changes) + 1);
     /* Only now is anything reused: what ended here and was granted again was never let go. */
     if (ended)
         ut_space_release_held(publisher);

@@ -136,6 +136,9 @@ typedef struct ut_grants {
     uint64_t commit[UT_LINES];
     int64_t granted[UT_LINES];
     uint64_t lowest, highest; /* of the standing pins' commits */
+    /* Shared with the thread that deletes store snapshots: see pinned.c. */
+    _Atomic uint64_t floor;   /* what lower commits need the store may lack */
+    _Atomic uint64_t changes; /* odd while the others change */
 } ut_grants;
 
 typedef struct ut_publisher {
@@ -145,6 +148,7 @@ typedef struct ut_publisher {
     uint64_t reach;
     unsigned versions;
     uint64_t step;       /* bytes that the file grows by at least */
+    int grow_error;      /* errno of the last try to have it grow; 0: none failed */
     uint64_t budget;     /* superseded bytes an object keeps beyond its versions */
     uint64_t ring_bytes; /* in large rings */
     ut_object **objects; /* by header index */
@@ -181,6 +185,10 @@ bool ut_grants_need(const ut_grants *grants, uint64_t born, uint64_t until);
 bool ut_grants_revoke(ut_publisher *publisher);
 /* Count the sleeping readers from their lines: the counts are hints that die with readers. */
 void ut_grants_count_waiters(ut_publisher *publisher);
+/* The lowest commit that a pin stands on, or that may still get one: what it needs of the store
+ * must stay.  From then on no other pin is granted below `floor`.  For another thread of the
+ * writer's process. */
+uint64_t ut_grants_needed(ut_publisher *publisher, uint64_t floor);
 /* Take up the acks of the last writer; end those of dead readers; grant what waits. */
 void ut_grants_adopt(ut_publisher *publisher);
 

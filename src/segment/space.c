@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #define PLENTY_ITEMS 256u /* superseded items an object keeps if they are small */
 
@@ -153,6 +154,7 @@ static bool pop_unless_held(ut_publisher *publisher, ut_object *object, ut_item 
 /* --- the file --- */
 
 static bool grow(ut_publisher *publisher, uint64_t bytes) {
+    publisher->grow_error = 0;
     ut_superblock *super = publisher->segment->super;
     uint64_t reserve = ut_load_relaxed(&super->reserve);
     uint64_t wanted = bytes > publisher->step ? bytes : publisher->step;
@@ -169,6 +171,7 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
         int error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
         while (error == EINTR)
             error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
+        publisher->grow_error = error;
         if (error != 0)
             continue;
         /* Pairs with the acquire in ut_segment_backed(): the file is that long. */
@@ -362,9 +365,25 @@ static unsigned pinning_process(const ut_publisher *publisher) {
     return line == UT_LINES ? 0 : ut_load_relaxed(&publisher->segment->control->lines[line].pid);
 }
 
+/* What kept the file from growing although the segment may: its file system is full, mostly. */
+static void describe_mount(const ut_publisher *publisher, char *text, size_t size) {
+    char path[UT_PATH_MAX], room[96] = "", reason[128];
+    struct statvfs mount;
+    if (publisher->grow_error == 0 ||
+        ut_segment_path(publisher->segment->name, UT_SUFFIX_DATA, path) != UNTORN_OK)
+        return;
+    if (fstatvfs(publisher->segment->fd, &mount) == 0)
+        snprintf(room, sizeof room, ", %" PRIu64 " of %" PRIu64 " bytes of its mount are free",
+                 (uint64_t)mount.f_bavail * mount.f_frsize,
+                 (uint64_t)mount.f_blocks * mount.f_frsize);
+    snprintf(text, size, "; the file %.400s could not grow: %s%s", path,
+             strerror_r(publisher->grow_error, reason, sizeof reason), room);
+}
+
 static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
     ut_superblock *super = publisher->segment->super;
-    char pins[128] = "", store[1024] = "";
+    char pins[128] = "", store[1024] = "", mount[768] = "";
+    describe_mount(publisher, mount, sizeof mount);
     uint64_t held = held_bytes(publisher);
     if (held != 0)
         snprintf(pins, sizeof pins, ", %" PRIu64 " are held by pins, the newest of process %u",
@@ -374,10 +393,10 @@ static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
     return ut_fail(UNTORN_E_NO_SPACE,
                    "%s: no space for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
                    " bytes are reserved, %" PRIu64 " are free in pieces, %" PRIu64
-                   " are earlier versions (the last %u are kept)%s, the rest holds arrays%s",
+                   " are earlier versions (the last %u are kept)%s, the rest holds arrays%s%s",
                    publisher->segment->message_name, bytes, ut_load_relaxed(&super->reserve),
                    super->size, ut_alloc_free_bytes(publisher->alloc), queued_bytes(publisher),
-                   publisher->versions, pins, store);
+                   publisher->versions, pins, mount, store);
 }
 
 /* Evict something; if there is nothing, end a pin. */

@@ -6,11 +6,11 @@
 
 #include "base/file_ops.h"
 #include "base/fork_guard.h"
+#include "base/process.h"
 #include "base/status.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,7 +19,8 @@
 /* What ~alive holds. */
 typedef struct alive_text {
     uint64_t nonce[2];
-    int64_t pid;
+    uint32_t pid;
+    uint32_t pid_namespace; /* in which that is its id; 0: not known */
 } alive_text;
 
 static int set_lock(int fd) {
@@ -41,7 +42,7 @@ static int open_guarded(const char *path, int flags, mode_t mode) {
 }
 
 static untorn_status busy(const char *name) {
-    char path[UT_PATH_MAX], command[64] = "?";
+    char path[UT_PATH_MAX], process[UT_PROCESS_TEXT];
     alive_text text = {.pid = 0};
     if (ut_segment_path(name, UT_SUFFIX_ALIVE, path) == UNTORN_OK) {
         int fd = ut_files->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
@@ -51,18 +52,11 @@ static untorn_status busy(const char *name) {
             ut_files->close(fd);
         }
     }
-    snprintf(path, sizeof path, "/proc/%" PRId64 "/comm", text.pid);
-    int fd = ut_files->open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd >= 0) {
-        ssize_t n = ut_files->pread(fd, command, sizeof command - 1, 0);
-        command[n > 0 ? n - 1 : 0] = '\0';
-        ut_files->close(fd);
-    }
     if (text.pid == 0)
         return ut_fail(UNTORN_E_BUSY, "segment \"%s\": another process is becoming its writer",
                        name);
-    return ut_fail(UNTORN_E_BUSY, "segment \"%s\": process %" PRId64 " (%s) is its writer", name,
-                   text.pid, command);
+    ut_process_is_writer(text.pid, text.pid_namespace, process);
+    return ut_fail(UNTORN_E_BUSY, "segment \"%s\": %s", name, process);
 }
 
 untorn_status ut_writer_lock_take(ut_writer_lock *lock, const char *name) {
@@ -112,7 +106,9 @@ untorn_status ut_writer_lock_announce(ut_writer_lock *lock, const ut_segment *se
     if (fd < 0)
         return ut_fail_errno(errno == ENOSPC ? UNTORN_E_NO_SPACE : UNTORN_E_SYSTEM, errno,
                              "segment \"%s\": cannot create %s", segment->name, fresh);
-    alive_text text = {{segment->super->nonce[0], segment->super->nonce[1]}, getpid()};
+    alive_text text = {{segment->super->nonce[0], segment->super->nonce[1]},
+                       (uint32_t)getpid(),
+                       ut_process_namespace()};
     /* Locked before anybody else can open it.  On a full mount it stays empty: that must not keep
      * the segment from getting a writer, who may be the one to make room. */
     ssize_t written = set_lock(fd) == 0 ? ut_files->write(fd, &text, sizeof text) : -1;

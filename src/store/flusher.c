@@ -24,7 +24,7 @@
 #define LONGEST_BACKOFF (60 * SECOND)
 
 struct ut_flusher {
-    untorn_writer *writer; /* of whom only `changed` and the segment are used */
+    untorn_writer *writer; /* only `changed`, the segment, and by ut_grants_needed() the pins */
     ut_segment *segment;
     const ut_store *store;
     ut_flush_config config;
@@ -80,18 +80,9 @@ void ut_flusher_release(ut_flusher *flusher) {
     pthread_mutex_unlock(&flusher->gate);
 }
 
-/* The lowest commit that a pin stands on; UINT64_MAX: none does. */
-static uint64_t lowest_pin(ut_segment *segment) {
-    uint64_t lowest = UINT64_MAX;
-    for (unsigned i = 0; i < UT_LINES; i++) {
-        const ut_ack *ack = &segment->acks[i];
-        if (ut_load_acquire(&ack->nonce) == 0)
-            continue;
-        uint64_t commit = ut_load_relaxed(&ack->commit);
-        if (commit < lowest)
-            lowest = commit;
-    }
-    return lowest;
+static uint64_t pinned(void *context, uint64_t floor) {
+    const ut_flusher *flusher = context;
+    return ut_grants_needed(&flusher->writer->publisher, floor);
 }
 
 static void tell(const ut_flusher *flusher, untorn_status status) {
@@ -100,10 +91,12 @@ static void tell(const ut_flusher *flusher, untorn_status status) {
 }
 
 /* `crowded`: the disk is full, so that time does not count. */
-static void retain(const ut_flusher *flusher, bool crowded) {
+static void retain(ut_flusher *flusher, bool crowded) {
     ut_retention retention = {.count = flusher->config.keep_snapshots,
                               .time = crowded ? -1 : flusher->config.keep_time,
-                              .needed = lowest_pin(flusher->segment)};
+                              .needed = UINT64_MAX,
+                              .pinned = pinned,
+                              .context = flusher};
     untorn_status status = ut_retention_apply(flusher->store, &retention, NULL);
     if (status != UNTORN_OK)
         tell(flusher, status);

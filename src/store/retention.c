@@ -98,24 +98,47 @@ close_lease:
     return status;
 }
 
-/* Delete those of `commits`, descending, that need not stay. */
-static untorn_status delete_snapshots(const ut_store *store, const ut_retention *retention,
-                                      const uint64_t *commits, size_t count, deletion *done) {
-    uint64_t latest;
-    untorn_status first = ut_store_latest(store, &latest);
-    if (first != UNTORN_OK)
-        return first;
+/* Which of `commits`, descending, need not stay but for pins; returns the lowest that does above
+ * the first of them, or 0 if all stay. */
+static uint64_t find_old(const ut_store *store, const ut_retention *retention, uint64_t latest,
+                         const uint64_t *commits, size_t count, bool *old) {
     int64_t now = ut_clock_wall(), age = 0;
     size_t newest = retention->count > 0 ? retention->count : 1;
-    bool below = false; /* the newest below `needed` was met */
+    uint64_t floor = 0;
     for (size_t i = 0; i < count; i++) {
         int64_t own = own_age(store, commits[i], now);
         age = own > age ? own : age;
-        bool needed = commits[i] >= retention->needed || !below;
-        below = commits[i] < retention->needed;
-        if (i >= newest && age >= retention->time && commits[i] != latest && !needed)
+        old[i] = i >= newest && age >= retention->time && commits[i] != latest;
+        if (old[i] && floor == 0)
+            floor = commits[i - 1];
+    }
+    return floor;
+}
+
+/* Delete those of `commits`, descending, that need not stay. */
+static untorn_status delete_snapshots(const ut_store *store, const ut_retention *retention,
+                                      const uint64_t *commits, size_t count, deletion *done) {
+    uint64_t latest, floor, needed = retention->needed;
+    bool *old = calloc(count + 1, sizeof *old);
+    if (old == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for its snapshots", store->who);
+    untorn_status first = ut_store_latest(store, &latest);
+    if (first != UNTORN_OK)
+        goto free_old;
+    floor = find_old(store, retention, latest, commits, count, old);
+    if (floor == 0)
+        goto free_old;
+    if (retention->pinned != NULL)
+        needed = retention->pinned(retention->context, floor);
+    bool below = false; /* the newest below `needed` was met */
+    for (size_t i = 0; i < count; i++) {
+        bool kept = commits[i] >= needed || !below;
+        below = commits[i] < needed;
+        if (old[i] && !kept)
             note(&first, delete_snapshot(store, commits[i], done));
     }
+free_old:
+    free(old);
     return first;
 }
 

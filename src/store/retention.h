@@ -24,6 +24,10 @@ typedef struct ut_retention {
     unsigned count;
     int64_t time;    /* ns; below 0: count alone decides, because the disk is full */
     uint64_t needed; /* UINT64_MAX: no pin */
+    /* NULL, or what tells `needed`, once that matters.  Below `floor` snapshots may be deleted
+     * after that, unless needed; what commits from there on need stays. */
+    uint64_t (*pinned)(void *context, uint64_t floor);
+    void *context;
 } ut_retention;
 
 /* Delete the snapshots that need not stay, and the array directories that no snapshot names.  The

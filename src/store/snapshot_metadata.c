@@ -5,6 +5,9 @@
  * Consolidated metadata repeats those of every group and array, so that a reader opens a store of
  * many arrays with one file.  It is true for ever, because the snapshot is.  That of arrays that
  * are linked again is made anew from their manifests: nothing of ours reads JSON.
+ *
+ * Which files there are, in which order, and what is in them is said once, for whoever writes them
+ * and for whoever verifies them.
  */
 #include "store/snapshot_parts.h"
 
@@ -71,60 +74,63 @@ untorn_status ut_snapshot_write_array_texts(const char *who, ut_zarr_format form
     return status;
 }
 
-/* ------------------------------------------------------------ groups */
+/* ------------------------------------------------------------ all of a snapshot */
 
 /* What is being put together. */
 typedef struct work {
-    const ut_snapshot_writer *writer;
+    const ut_snapshot_writer *nodes;
+    ut_zarr_format format;
     ut_zarr_stamp stamp;
+    ut_metadata_emit *emit;
+    void *context;
     ut_zarr_consolidation consolidation;
     ut_growing_text consolidated;
     ut_growing_text text; /* of one file */
 } work;
 
-static untorn_status write_file(const work *w, const char *name, const char *file,
-                                const ut_growing_text *text) {
-    char path[UT_STORE_PATH_MAX];
-    untorn_status status = ut_snapshot_path(w->writer, path, name, file);
-    if (status != UNTORN_OK)
-        return status;
-    return ut_durable_write(w->writer->store->who, path, text->bytes, text->length);
-}
-
-static untorn_status write_and_consolidate(work *w, const char *name, const char *file) {
-    untorn_status status = write_file(w, name, file, &w->text);
+static untorn_status emit_and_consolidate(work *w, const char *name, const char *file) {
+    untorn_status status = w->emit(w->context, name, file, &w->text);
     if (status == UNTORN_OK)
         status = ut_zarr_consolidate_add(&w->consolidation, name, file, w->text.bytes);
     return status;
 }
 
-static untorn_status write_v2_group(work *w, const ut_manifest_object *group) {
+static untorn_status emit_v2_group(work *w, const ut_manifest_object *group) {
     bool is_root = group->name[0] == '\0';
     ut_text_clear(&w->text);
     untorn_status status = ut_zarr_v2_group(&w->text);
     if (status == UNTORN_OK)
-        status = write_and_consolidate(w, group->name, ".zgroup");
+        status = emit_and_consolidate(w, group->name, ".zgroup");
     if (status != UNTORN_OK)
         return status;
     ut_text_clear(&w->text);
     status = ut_zarr_v2_attributes(&w->text, NULL, group->attributes, is_root ? &w->stamp : NULL);
     if (status == UNTORN_OK && w->text.length > strlen("{}"))
-        status = write_and_consolidate(w, group->name, ".zattrs");
+        status = emit_and_consolidate(w, group->name, ".zattrs");
     return status;
 }
 
-/* The root's is the consolidated one, written at the end. */
-static untorn_status write_v3_group(work *w, const ut_manifest_object *group) {
+/* The root's is the consolidated one, which comes last. */
+static untorn_status emit_v3_group(work *w, const ut_manifest_object *group) {
     if (group->name[0] == '\0')
         return UNTORN_OK;
     ut_text_clear(&w->text);
     untorn_status status = ut_zarr_v3_group(&w->text, group->attributes, NULL);
     if (status == UNTORN_OK)
-        status = write_and_consolidate(w, group->name, "zarr.json");
+        status = emit_and_consolidate(w, group->name, "zarr.json");
     return status;
 }
 
+static untorn_status emit_group(work *w, const ut_manifest_object *group) {
+    untorn_status status = w->emit(w->context, group->name, "", NULL);
+    if (status != UNTORN_OK)
+        return status;
+    return w->format == UT_ZARR_V3 ? emit_v3_group(w, group) : emit_v2_group(w, group);
+}
+
 static untorn_status consolidate_array(work *w, const ut_snapshot_node *node) {
+    if (node->metadata == NULL) /* not known: then nobody takes the consolidated file */
+        return UNTORN_OK;
     untorn_status status =
         ut_zarr_consolidate_add(&w->consolidation, node->object.name, ".zarray", node->metadata);
     if (status == UNTORN_OK && node->attributes != NULL)
@@ -133,38 +139,60 @@ static untorn_status consolidate_array(work *w, const ut_snapshot_node *node) {
     return status;
 }
 
-static untorn_status write_all(work *w) {
-    const ut_snapshot_writer *writer = w->writer;
-    ut_zarr_format format = writer->head.format;
-    const ut_manifest_object *root = &writer->nodes[0].object; /* "" comes first */
-    untorn_status status = ut_zarr_consolidate_begin(&w->consolidation, format, &w->consolidated,
+static untorn_status emit_all(work *w) {
+    const ut_snapshot_writer *nodes = w->nodes;
+    const ut_manifest_object *root = &nodes->nodes[0].object; /* "" comes first */
+    untorn_status status = ut_zarr_consolidate_begin(&w->consolidation, w->format, &w->consolidated,
                                                      root->attributes, &w->stamp);
-    for (size_t i = 0; i < writer->count && status == UNTORN_OK; i++) {
-        const ut_snapshot_node *node = &writer->nodes[i];
-        if (node->object.kind == UT_KIND_ARRAY)
-            status = consolidate_array(w, node);
-        else if (format == UT_ZARR_V3)
-            status = write_v3_group(w, &node->object);
-        else
-            status = write_v2_group(w, &node->object);
+    for (size_t i = 0; i < nodes->count && status == UNTORN_OK; i++) {
+        const ut_snapshot_node *node = &nodes->nodes[i];
+        status = node->object.kind == UT_KIND_ARRAY ? consolidate_array(w, node)
+                                                    : emit_group(w, &node->object);
     }
     if (status == UNTORN_OK)
         status = ut_zarr_consolidate_end(&w->consolidation);
     if (status != UNTORN_OK)
         return status;
-    return write_file(w, "", format == UT_ZARR_V3 ? "zarr.json" : ".zmetadata", &w->consolidated);
+    return w->emit(w->context, "", ut_consolidated_name(w->format), &w->consolidated);
 }
 
-untorn_status ut_snapshot_write_metadata(const ut_snapshot_writer *writer) {
-    const ut_snapshot_head *head = &writer->head;
-    work w = {.writer = writer,
-              .stamp = {.uuid = {head->uuid[0], head->uuid[1]},
-                        .commit = head->commit,
-                        .time = head->time},
+const char *ut_consolidated_name(ut_zarr_format format) {
+    return format == UT_ZARR_V3 ? "zarr.json" : ".zmetadata";
+}
+
+untorn_status ut_snapshot_emit_metadata(const ut_snapshot_writer *nodes, ut_zarr_format format,
+                                        const ut_zarr_stamp *stamp, ut_metadata_emit *emit,
+                                        void *context) {
+    work w = {.nodes = nodes,
+              .format = format,
+              .stamp = *stamp,
+              .emit = emit,
+              .context = context,
               .consolidated = UT_GROWING_TEXT_INIT,
               .text = UT_GROWING_TEXT_INIT};
-    untorn_status status = write_all(&w);
+    untorn_status status = emit_all(&w);
     ut_text_free(&w.consolidated);
     ut_text_free(&w.text);
     return status;
+}
+
+/* ------------------------------------------------------------ writing it */
+
+static untorn_status write_file(void *context, const char *name, const char *file,
+                                const ut_growing_text *text) {
+    const ut_snapshot_writer *writer = context;
+    char path[UT_STORE_PATH_MAX];
+    if (text == NULL) /* a directory: made already */
+        return UNTORN_OK;
+    untorn_status status = ut_snapshot_path(writer, path, name, file);
+    if (status != UNTORN_OK)
+        return status;
+    return ut_durable_write(writer->store->who, path, text->bytes, text->length);
+}
+
+untorn_status ut_snapshot_write_metadata(ut_snapshot_writer *writer) {
+    const ut_snapshot_head *head = &writer->head;
+    ut_zarr_stamp stamp = {
+        .uuid = {head->uuid[0], head->uuid[1]}, .commit = head->commit, .time = head->time};
+    return ut_snapshot_emit_metadata(writer, head->format, &stamp, write_file, writer);
 }

@@ -47,9 +47,21 @@ untorn_status ut_snapshot_write_array_texts(const char *who, ut_zarr_format form
                                             const char *path, const char *metadata,
                                             const char *zattrs);
 
-/* Write the metadata of all groups, with the consolidated one in the root's; all directories are
- * there, and the nodes are complete. */
-untorn_status ut_snapshot_write_metadata(const ut_snapshot_writer *writer);
+/* Called with each metadata file but those of arrays, and, with file "" and no text, with each
+ * group's directory before the files in it.  It ends with the first failure. */
+typedef untorn_status ut_metadata_emit(void *context, const char *name, const char *file,
+                                       const ut_growing_text *text);
+
+/* What follows from the nodes, which are complete: the metadata of all groups, and last the
+ * consolidated one, which is complete if all arrays' metadata is known. */
+untorn_status ut_snapshot_emit_metadata(const ut_snapshot_writer *nodes, ut_zarr_format format,
+                                        const ut_zarr_stamp *stamp, ut_metadata_emit *emit,
+                                        void *context);
+/* The consolidated metadata's file in the root. */
+const char *ut_consolidated_name(ut_zarr_format format);
+
+/* Write all that; all directories are there. */
+untorn_status ut_snapshot_write_metadata(ut_snapshot_writer *writer);
 
 /* PATH/NAME/FILE, without the NAME if that is "".  UNTORN_E_LIMIT. */
 untorn_status ut_snapshot_path(const ut_snapshot_writer *writer, char path[UT_STORE_PATH_MAX],

@@ -3,9 +3,9 @@
  * A store's directory: finding or making it, its writer's lock, its snapshots' numbers, `latest`.
  *
  * The lock is an open-file-description lock on STORE/.lock, as the segment's is (its reasons are in
- * segment/writer_lock.h).  The file holds the writer's process id in decimal, only so that a second
- * writer can be told who is in its way, and only its owner may open it: who may read a store must
- * not be able to keep its writer out.
+ * segment/writer_lock.h).  The file holds the writer's process id and the inode number of its pid
+ * namespace in decimal, only so that a second writer can be told who is in its way, and only its
+ * owner may open it: who may read a store must not be able to keep its writer out.
  *
  * snapshots/ is made last, so a directory that has it is a store.  A making that was cut short left
  * nothing but names of ours and is gone on with.
@@ -30,6 +30,7 @@
 #include "base/file_ops.h"
 #include "base/fork_guard.h"
 #include "base/hash.h"
+#include "base/process.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 #include "store/durable.h"
@@ -233,31 +234,22 @@ static int open_guarded(const char *path) {
     return fd;
 }
 
-/* The number in a lock file, 0 if there is none. */
-static long long locked_by(int fd) {
-    char text[32] = "";
+/* Who has the lock, from what the file says. */
+static untorn_status busy(const ut_store *store, int fd) {
+    char text[48] = "", process[UT_PROCESS_TEXT], *end;
     ssize_t n = ut_files->pread(fd, text, sizeof text - 1, 0);
-    return n > 0 ? strtoll(text, NULL, 10) : 0;
-}
-
-static untorn_status busy(const ut_store *store, long long pid) {
-    char path[64], command[64] = "?";
+    long long pid = n > 0 ? strtoll(text, &end, 10) : 0;
     if (pid <= 0)
         return ut_fail(UNTORN_E_BUSY, "%s: another process has it", store->who);
-    snprintf(path, sizeof path, "/proc/%lld/comm", pid);
-    int fd = ut_files->open(path, O_RDONLY | O_CLOEXEC, 0);
-    if (fd >= 0) {
-        ssize_t n = ut_files->pread(fd, command, sizeof command - 1, 0);
-        command[n > 0 ? n - 1 : 0] = '\0';
-        ut_files->close(fd);
-    }
-    return ut_fail(UNTORN_E_BUSY, "%s: process %lld (%s) is its writer", store->who, pid, command);
+    ut_process_is_writer(pid, (uint32_t)strtoul(end, NULL, 10), process);
+    return ut_fail(UNTORN_E_BUSY, "%s: %s", store->who, process);
 }
 
 /* Who has the lock; a full disk must not keep a writer out, so failing is no failure. */
 static void announce(int fd) {
-    char text[32];
-    int n = snprintf(text, sizeof text, "%lld\n", (long long)getpid());
+    char text[48];
+    int n = snprintf(text, sizeof text, "%lld %" PRIu32 "\n", (long long)getpid(),
+                     ut_process_namespace());
     if (ut_files->ftruncate(fd, 0) != 0 || ut_files->write(fd, text, (size_t)n) != n)
         (void)ut_files->ftruncate(fd, 0);
 }
@@ -274,11 +266,12 @@ static untorn_status take_lock(ut_store *store) {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
         int error = errno;
-        long long pid = locked_by(fd);
+        status =
+            error == EAGAIN || error == EACCES
+                ? busy(store, fd)
+                : ut_fail_errno(UNTORN_E_SYSTEM, error, "%s: cannot lock %s", store->who, path);
         ut_fork_close_fd(fd);
-        if (error == EAGAIN || error == EACCES)
-            return busy(store, pid);
-        return ut_fail_errno(UNTORN_E_SYSTEM, error, "%s: cannot lock %s", store->who, path);
+        return status;
     }
     announce(fd);
     store->lock_fd = fd;

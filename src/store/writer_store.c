@@ -15,15 +15,19 @@
  */
 #include "store/writer_store.h"
 
+#include "base/file_ops.h"
 #include "base/fork_guard.h"
 #include "base/status.h"
 #include "store/recovery.h"
 #include "store/retention.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define DEFAULT_INTERVAL INT64_C(1000000000)
 #define DEFAULT_KEEP 4u
@@ -127,10 +131,31 @@ static void complete_config(const untorn_writer *writer, const untorn_writer_opt
         config->keep_time = DEFAULT_KEEP_TIME;
 }
 
+/*
+ * The path in a segment is its writers' word, and /dev/shm is everybody's: whoever left a segment
+ * there could have another user, root above all, write where it pleases.  So the path of somebody
+ * else's segment counts only if the caller names the same one.
+ */
+static untorn_status check_owner(const untorn_writer *writer, const char *path) {
+    const ut_segment *segment = &writer->segment;
+    struct stat file;
+    if (ut_files->fstat(segment->fd, &file) != 0)
+        return ut_fail_errno(UNTORN_E_SYSTEM, errno, "%s: stat", segment->message_name);
+    if (file.st_uid == geteuid())
+        return UNTORN_OK;
+    return ut_fail(UNTORN_E_PERMISSION,
+                   "%s: belongs to user %lu and names the store \"%s\": user %lu writes there only "
+                   "if that store is named on opening, too",
+                   segment->message_name, (unsigned long)file.st_uid, path,
+                   (unsigned long)geteuid());
+}
+
 /* Which store it is, if any, and whether that is the one that is configured. */
 static untorn_status choose_store(opening *o, const untorn_writer *writer,
                                   ut_flush_config *config) {
     untorn_status status = ut_flush_config_load(&writer->segment, config);
+    if (status == UNTORN_OK && o->options->store == NULL && config->path[0] != '\0')
+        status = check_owner(writer, config->path);
     if (status != UNTORN_OK || o->options->store == NULL)
         return status;
     char resolved[UNTORN_MAX_STORE_PATH];
@@ -174,6 +199,23 @@ static untorn_status check_belongs(const untorn_writer *writer, const ut_store *
                     store->who, writer->segment.message_name, commits[0], writer->publisher.commit);
     free(commits);
     return status;
+}
+
+/* Before a store is made where one has to be: the mistake may be that its disk is not mounted. */
+static untorn_status check_there(const untorn_writer *writer, const char *path) {
+    if (!writer->publisher.evicted)
+        return UNTORN_OK;
+    ut_store store;
+    untorn_status status = ut_store_open(&store, path, false);
+    if (status == UNTORN_OK)
+        ut_store_close(&store);
+    if (status != UNTORN_E_NO_STORE)
+        return status;
+    return ut_fail(UNTORN_E_FOREIGN_STORE,
+                   "%s: has lost what %s left in it: no store is there, but commit %" PRIu64
+                   " was flushed",
+                   store.who, writer->segment.message_name,
+                   ut_load_relaxed(&writer->segment.store->flushed_commit));
 }
 
 /* Whether the store still has what the segment relies on: one that was emptied or put back to an
@@ -221,6 +263,8 @@ static untorn_status opened(void *context, untorn_writer *writer) {
         return status;
     complete_config(writer, o->options, config);
     if (!attached->opened)
+        status = check_there(writer, config->path);
+    if (status == UNTORN_OK && !attached->opened)
         status = open_store(o, config->path);
     uint64_t newest = 0;
     int64_t time = 0;

@@ -226,7 +226,8 @@ static void beside_a_writer_at_full_rate(void **state) {
     must(pthread_create(&thread, NULL, commit_on, &busy) == 0, "thread");
     uint64_t last = 0, whole = 0;
     uint64_t rounds = test_count(500);
-    for (uint64_t i = 0; i < rounds || last < 1000; i++) {
+    // And the newest can be read now and then: when, is the scheduler's business.
+    for (uint64_t i = 0; i < rounds || last < 1000 || whole == 0; i++) {
         untorn_commit_listing *listing = list(&bench);
         uint64_t newest = untorn_reader_commit(bench.reader);
         if (listing->count != 0) {
@@ -239,7 +240,6 @@ static void beside_a_writer_at_full_rate(void **state) {
     }
     atomic_store(&busy.stop, 1);
     pthread_join(thread, NULL);
-    must(rounds < 100 || whole > 0, "the newest can be read at least now and then");
     compare(&bench);
     end(&bench);
 }
@@ -261,7 +261,7 @@ static void hostile_bytes(void **state) {
     uint64_t *copy = malloc(size);
     memcpy(copy, words, size);
     struct test_rng rng = {test_seed()};
-    uint64_t cases = test_count(1000), refused = 0;
+    uint64_t cases = test_count_at_least(300, 1000), refused = 0; // one in 18 is refused
     for (uint64_t i = 0; i < cases; i++) {
         unsigned damages = 1 + (unsigned)rng_below(&rng, 8);
         for (unsigned d = 0; d < damages; d++) {
@@ -284,7 +284,7 @@ static void hostile_bytes(void **state) {
         must(status == UNTORN_OK || status == UNTORN_E_CORRUPT, "%s", untorn_message());
         memcpy(words, copy, size);
     }
-    must(cases < 100 || refused > 0, "some of it was found");
+    must(refused > 0, "some of it was found");
     compare(&bench);
     free(copy);
     munmap(words, size);

@@ -236,9 +236,9 @@ static void run(const char *name, uint64_t size, uint64_t room, uint64_t seed,
                   (unsigned long long)world.reader.reads, (unsigned long long)world.evictions,
                   (unsigned long long)world.restarts, (unsigned long long)world.taken,
                   (unsigned long long)world.overtaken, (unsigned long long)world.no_space);
-    must(transactions < 100 || world.evictions > transactions / 20,
-         "too few evictions to mean much");
-    must(world.no_space * 5 <= transactions + 5, "out of space too often to mean much");
+    // In 200 transactions there are 45 or so, with a deviation of 10, and space runs out twice.
+    must(world.evictions > transactions / 20, "too few evictions to mean much");
+    must(world.no_space * 5 <= transactions, "out of space too often to mean much");
     detach(&world);
     for (unsigned i = 0; i < PAST; i++)
         model_free(&world.past[i].state);
@@ -248,12 +248,12 @@ static void run(const char *name, uint64_t size, uint64_t room, uint64_t seed,
 
 static void P10_everything_read_is_what_the_model_says(void **state) {
     (void)state;
-    run("model", 6u << 20, 0, test_seed(), test_count(2500));
+    run("model", 6u << 20, 0, test_seed(), test_count_at_least(200, 2500));
 }
 
 static void P10_the_same_where_every_slot_is_fought_for(void **state) {
     (void)state;
-    run("cramped", 2u << 20, 256u << 10, test_seed() + 1, test_count(1500));
+    run("cramped", 2u << 20, 256u << 10, test_seed() + 1, test_count_at_least(200, 1500));
 }
 
 int main(void) {

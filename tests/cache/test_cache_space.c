@@ -235,8 +235,8 @@ static int run_in_mount(void *argument, int report, int orders) {
 static void a_small_mount_is_a_cache_of_its_size(void **state) {
     (void)state;
     skip_under_tsan();
-    setenv("TMPDIR", getenv("TMPDIR") ? getenv("TMPDIR") : "/dev/shm", 1);
-    struct mount place = {test_directory("mount"), test_count(100) >= 1000 ? 1u << 30 : 96u << 20};
+    struct mount place = {test_directory_in_memory("mount"),
+                          test_count(100) >= 1000 ? 1u << 30 : 96u << 20};
     struct test_child child = test_child_start(run_in_mount, &place);
     int status = test_child_wait(&child);
     if (status == CANNOT_MOUNT)

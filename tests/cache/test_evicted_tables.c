@@ -15,6 +15,7 @@
 #include "../support/names.h"
 #include "../support/rng.h"
 #include "../support/scale.h"
+#include "base/test_hooks.h"
 
 #define SIZE (4u << 20)
 #define FILL 7u
@@ -272,6 +273,115 @@ static void P10_cut_chunks_grow_with_the_fill_value(void **state) {
     }
 }
 
+// Cut on one axis and grown on the other: chunks at the edge must come into memory for that.  What
+// has no room for them changes nothing.
+static void P9_a_reshape_without_room_changes_nothing(void **state) {
+    (void)state;
+    struct cache cache;
+    uint64_t shape[2] = {32, 28}, chunks[2] = {2, 8}, other[2] = {20, 30}, now[2];
+    static uint32_t values[32 * 28], got[20 * 30];
+    long fails = 0;
+    cache_begin(&cache, "reshape", SIZE);
+    untorn_writer_array *array = cache_define(&cache, "a", 2, shape, chunks, FILL);
+    for (uint32_t i = 0; i < 32 * 28; i++)
+        values[i] = 1000 + i;
+    must_ok(untorn_write(array, NULL, NULL, NULL, values));
+    commit(&cache);
+    cache_flush_and_evict(&cache);
+    for (;; fails++) {
+        ut_fail_take = fails;
+        untorn_status status = untorn_resize(array, other);
+        ut_fail_take = -1;
+        if (status == UNTORN_OK)
+            break;
+        must(status == UNTORN_E_NO_SPACE, "%s", untorn_message());
+        must_ok(untorn_writer_array_shape(array, NULL, now));
+        must(now[0] == 32 && now[1] == 28, "take %ld: %llu x %llu", fails,
+             (unsigned long long)now[0], (unsigned long long)now[1]);
+        untorn_abort(cache.writer);
+    }
+    must(fails >= 10, "%ld slots", fails); // one for each chunk at the edge
+    commit(&cache);
+    must_ok(untorn_read(reader_of(&cache), NULL, NULL, got, sizeof got, NULL));
+    for (uint32_t i = 0; i < 20 * 30; i++) {
+        uint32_t wanted = i % 30 < 28 ? 1000 + i / 30 * 28 + i % 30 : FILL;
+        must(got[i] == wanted, "element %u: %u, not %u", i, got[i], wanted);
+    }
+    cache_end(&cache);
+}
+
+/* ---- brought in at random ---- */
+
+// What the only array takes of the segment.
+static uint64_t memory_of(const struct cache *cache) {
+    untorn_inspection *inspection;
+    untorn_array_state state;
+    const char *const *names;
+    size_t count;
+    must_ok(untorn_inspect_open(cache->segment, 0, &inspection));
+    must_ok(untorn_inspect_catalogue(inspection, &names, &count));
+    must(count == 1, "%zu arrays", count);
+    must_ok(untorn_inspect_array(inspection, 0, 0, &state));
+    untorn_inspect_close(inspection);
+    return state.memory;
+}
+
+// Slots with what the store has of these chunks, every element of which is the chunk's number.
+static void bring_in(struct cache *cache, untorn_writer_array *array, const uint64_t *numbers,
+                     size_t count) {
+    uint64_t offsets[64];
+    for (size_t i = 0; i < count; i++) {
+        offsets[i] = ut_space_take_free(&cache->writer->publisher, 64);
+        must(offsets[i] != 0, "no room");
+        uint32_t *slot = (uint32_t *)(void *)(cache->writer->segment.base + offsets[i]);
+        for (unsigned k = 0; k < 16; k++)
+            slot[k] = (uint32_t)numbers[i];
+    }
+    must_ok(ut_bring_in(&cache->writer->publisher, array->object, numbers, offsets, count));
+}
+
+// Chunks that came in and have gone again leave nothing of the table behind, however many they are:
+// else it would fill the segment that it was evicted from.
+static void P10_a_table_stays_small_whatever_comes_in(void **state) {
+    enum { BATCH = 64, CHUNKS = 1 << 15 }; // as many small chunks as the segment has room for
+    (void)state;
+    struct test_rng rng = {test_seed()};
+    struct cache cache;
+    uint64_t numbers[BATCH], rounds = CHUNKS / BATCH;
+    cache_begin(&cache, "random", SIZE);
+    untorn_writer_array *array = define_1d(&cache, 0);
+    uint32_t *source = malloc(4096 * 16 * sizeof *source);
+    for (uint32_t i = 0; i < CHUNKS; i += 4096) {
+        for (uint32_t k = 0; k < 4096 * 16; k++)
+            source[k] = i + k / 16;
+        must_ok(untorn_append(array, 0, 4096 * 16, NULL, source));
+        commit(&cache);
+        cache_flush_and_evict(&cache);
+    }
+    free(source);
+    uint64_t before = memory_of(&cache);
+    must(before < 16384, "%llu bytes of an array that is only in the store",
+         (unsigned long long)before);
+    for (uint64_t round = 0; round < rounds; round++) {
+        for (unsigned i = 0; i < BATCH; i++) // ascending
+            numbers[i] = CHUNKS / BATCH * i + rng_below(&rng, CHUNKS / BATCH);
+        bring_in(&cache, array, numbers, BATCH);
+        must(cache_resident(cache.writer, "a") == BATCH, "brought in");
+        if (round % 16 == 0)
+            must_be_value(reader_of(&cache), numbers[7], numbers[7] + 1, (uint32_t)numbers[7]);
+        cache_evict(cache.writer);
+        must(cache_resident(cache.writer, "a") == 0, "evicted again");
+    }
+    books_must_add_up(cache.writer, 0, "at the end");
+    uint64_t ring = UT_RING_BYTES(UT_RING_LARGE); // busy as it was, it may have a larger one now
+    must(memory_of(&cache) <= before + ring, "%llu bytes after %llu rounds, %llu before",
+         (unsigned long long)memory_of(&cache), (unsigned long long)rounds,
+         (unsigned long long)before);
+    for (uint32_t i = 0; i < CHUNKS; i += 997)
+        must_be_value(reader_of(&cache), i, i + 1, i);
+    cache_end(&cache);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P10_what_was_cut_off_does_not_come_back),
@@ -280,6 +390,8 @@ int main(void) {
         cmocka_unit_test(P10_a_renumbered_grid_has_no_chunks_too_many),
         cmocka_unit_test(P10_cut_chunks_grow_with_the_fill_value),
         cmocka_unit_test(P10_sparse_chunks_of_a_deep_table_can_go),
+        cmocka_unit_test(P9_a_reshape_without_room_changes_nothing),
+        cmocka_unit_test(P10_a_table_stays_small_whatever_comes_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -254,7 +254,8 @@ static void P10_random_grids(void **state) {
     (void)state;
     struct grids grids;
     begin(&grids, test_seed());
-    uint64_t rounds = test_count(600);
+    // In 240 transactions there are 95 or so evictions, with a deviation of 20.
+    uint64_t rounds = test_count_at_least(240, 600);
     for (uint64_t round = 0; round < rounds; round++) {
         one_transaction(&grids);
         maybe_evict(&grids);
@@ -278,7 +279,7 @@ static void P10_random_grids(void **state) {
     check_all(&grids);
     print_message("%llu transactions, %llu evictions\n", (unsigned long long)rounds,
                   (unsigned long long)grids.evictions);
-    must(rounds < 100 || grids.evictions > rounds / 10, "too few evictions to mean much");
+    must(grids.evictions > rounds / 20, "too few evictions to mean much");
     model_free(&grids.committed);
     cache_end(&grids.cache);
 }

@@ -308,8 +308,6 @@ static void many_chunks_go_through_a_small_queue(void **state) {
     flushing_end();
 }
 int main(void) {
-    // What a disk does after a power cut is tested elsewhere; here syncing would only take time.
-    setenv("TMPDIR", test_shm_dir(), 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_dtype_codec_and_rank_is_stored_as_it_is),
         cmocka_unit_test(format_3_is_stored_too),

@@ -260,7 +260,7 @@ static void flush_well(const char *context) {
 }
 
 static void begin(void) {
-    snprintf(root, sizeof root, "%s/store", test_directory("faults"));
+    snprintf(root, sizeof root, "%s/store", test_directory_in_memory("faults"));
     flush_world_begin(&world);
     must_ok(ut_store_open(&store, root, true));
     flushed = 0;
@@ -438,6 +438,5 @@ int main(void) {
         cmocka_unit_test(P6_refused_links_become_copies),
         cmocka_unit_test(P6_failed_deletion_harms_nothing),
     };
-    setenv("TMPDIR", test_shm_dir(), 0);
     return cmocka_run_group_tests_name("flush_faults", tests, NULL, NULL);
 }

@@ -361,6 +361,5 @@ int main(void) {
         cmocka_unit_test(few_descriptors_are_enough),
         cmocka_unit_test(a_forked_child_forgets_the_pool),
     };
-    setenv("TMPDIR", test_shm_dir(), 0);
     return cmocka_run_group_tests_name("flush_pool", tests, NULL, NULL);
 }

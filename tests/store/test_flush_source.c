@@ -473,8 +473,6 @@ static void an_export_has_real_directories(void **state) {
     flushing_end();
 }
 int main(void) {
-    // What a disk does after a power cut is tested elsewhere; here syncing would only take time.
-    setenv("TMPDIR", test_shm_dir(), 0);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P2_a_flush_under_a_writer_at_full_rate_is_of_one_commit),
         cmocka_unit_test(what_is_overtaken_is_not_stored),

@@ -199,7 +199,7 @@ static void flush(struct crash_log *log, struct history *history, ut_store *stor
 }
 
 static struct crash_log *record(struct history *history) {
-    const char *directory = test_directory("power");
+    const char *directory = test_directory_in_memory("power");
     char *path = join(directory, "store");
     struct crash_log *log = crash_log_begin(directory);
     ut_store store;
@@ -355,7 +355,7 @@ static struct crash_plan plan_for(struct judging *judging) {
                                .aside_share = 6,
                                .mixtures = (unsigned)test_count(4),
                                .seed = test_seed(),
-                               .scratch = test_directory("cut"),
+                               .scratch = test_directory_in_memory("cut"),
                                .judge = judge,
                                .context = judging};
 }
@@ -493,6 +493,5 @@ int main(void) {
         cmocka_unit_test(P6_power_cut_after_a_failed_sync),
         cmocka_unit_test(P6_seeded_mistakes_are_found),
     };
-    setenv("TMPDIR", test_shm_dir(), 0); // thousands of trees come and go
     return cmocka_run_group_tests_name("power_cut", tests, NULL, NULL);
 }

@@ -70,7 +70,7 @@ static size_t entries(const ut_store *store, const char *within, const char *sta
 static void apply(const ut_store *store, unsigned count, int64_t time, uint64_t needed,
                   const char *left) {
     size_t before = strlen(there(store)), deleted = 99;
-    ut_retention retention = {count, time, needed};
+    ut_retention retention = {.count = count, .time = time, .needed = needed};
     must_ok(ut_retention_apply(store, &retention, &deleted));
     must(strcmp(there(store), left) == 0, "%s are there, not %s", there(store), left);
     must(deleted == before - strlen(left), "%zu", deleted);
@@ -163,6 +163,42 @@ static int hold(const ut_store *store, unsigned i, int kind) {
     must(fd >= 0, "open");
     must(flock(fd, LOCK_SH) == 0, "flock");
     return fd;
+}
+
+struct pin {
+    uint64_t commit, floor;
+    unsigned looks;
+};
+
+static uint64_t look(void *context, uint64_t floor) {
+    struct pin *pin = context;
+    pin->floor = floor;
+    pin->looks++;
+    return pin->commit;
+}
+
+// Pins are looked at only if something would go, and with all that may be pinned later staying.
+static void pins_are_told_what_may_go(void **state) {
+    (void)state;
+    ut_store store;
+    begin(&store, 5);
+    struct pin pin = {.commit = SAMPLE_COMMIT(3)};
+    ut_retention retention = {
+        .count = 5, .time = -1, .needed = UINT64_MAX, .pinned = look, .context = &pin};
+    must_ok(ut_retention_apply(&store, &retention, NULL));
+    must(pin.looks == 0, "nothing is to go");
+    retention.count = 2;
+    must_ok(ut_retention_apply(&store, &retention, NULL));
+    must(pin.looks == 1 && pin.floor == SAMPLE_COMMIT(4), "floor %llu",
+         (unsigned long long)pin.floor);
+    must(strcmp(there(&store), "2345") == 0, "%s are there", there(&store));
+    pin.commit = UINT64_MAX;
+    retention.count = 1;
+    must_ok(ut_retention_apply(&store, &retention, NULL));
+    must(pin.looks == 2 && pin.floor == SAMPLE_COMMIT(5), "floor %llu",
+         (unsigned long long)pin.floor);
+    must(strcmp(there(&store), "5") == 0, "%s are there", there(&store));
+    ut_store_close(&store);
 }
 
 static void held_snapshots_stay(void **state) {
@@ -283,7 +319,7 @@ static void nothing_goes_before_the_rename_is_on_the_disk(void **state) {
     table.fsync = count_fsync;
     table.unlink = watch_unlink;
     ut_files_replace(&table);
-    ut_retention retention = {1, -1, UINT64_MAX};
+    ut_retention retention = {.count = 1, .time = -1, .needed = UINT64_MAX};
     size_t deleted;
     synced = false;
     refuse_sync = true;
@@ -315,7 +351,7 @@ static void a_damaged_manifest_keeps_all_arrays(void **state) {
     begin(&store, 4);
     must_ok(ut_store_set_latest(&store, SAMPLE_COMMIT(3)));
     sample_flip(sample_path(&store, SAMPLE_COMMIT(3), ".manifest"), 999);
-    ut_retention retention = {1, -1, UINT64_MAX};
+    ut_retention retention = {.count = 1, .time = -1, .needed = UINT64_MAX};
     must_ok(ut_retention_apply(&store, &retention, NULL));
     must_ok(ut_retention_clean(&store));
     must(strcmp(there(&store), "34") == 0, "%s", there(&store));
@@ -415,7 +451,7 @@ static void many_arrays(void **state) {
         name_directories(&store, i, 1 + i * step, count);
     must_ok(ut_store_set_latest(&store, SAMPLE_COMMIT(4)));
     must(entries(&store, "arrays", "") == count + 3 * step, "before");
-    ut_retention retention = {3, -1, UINT64_MAX};
+    ut_retention retention = {.count = 3, .time = -1, .needed = UINT64_MAX};
     must_ok(ut_retention_apply(&store, &retention, NULL));
     must(entries(&store, "arrays", "") == count + 2 * step, "one snapshot less");
     retention.count = 1;
@@ -431,6 +467,7 @@ int main(void) {
         cmocka_unit_test(the_clock_was_set_back),
         cmocka_unit_test(what_latest_names_stays),
         cmocka_unit_test(what_a_pin_needs_stays),
+        cmocka_unit_test(pins_are_told_what_may_go),
         cmocka_unit_test(held_snapshots_stay),
         cmocka_unit_test(a_holder_that_dies),
         cmocka_unit_test(a_snapshot_that_is_gone),

@@ -293,10 +293,14 @@ static uint64_t listing(const ut_store *store) {
     return listing_hash;
 }
 
-static void open_store(ut_store *store) {
+static void open_store_in(ut_store *store, const char *directory) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/s", test_directory("snapshots"));
+    snprintf(path, sizeof path, "%s/s", directory);
     must_ok(ut_store_open(store, path, true));
+}
+
+static void open_store(ut_store *store) {
+    open_store_in(store, test_directory("snapshots"));
 }
 
 // ------------------------------------------------------------ tests
@@ -626,15 +630,7 @@ static void many_arrays_are_one_snapshot(void **state) {
 
 // Thousands of snapshots, none of which needs a disk.
 static void open_store_in_memory(ut_store *store) {
-    const char *given = getenv("TMPDIR");
-    char *kept = given != NULL ? strdup(given) : NULL;
-    setenv("TMPDIR", test_shm_dir(), 1);
-    open_store(store);
-    if (kept != NULL)
-        setenv("TMPDIR", kept, 1);
-    else
-        unsetenv("TMPDIR");
-    free(kept);
+    open_store_in(store, test_directory_in_memory("snapshots"));
 }
 
 static void P9_flush_that_fails_leaves_the_store_as_it_was(void **state) {

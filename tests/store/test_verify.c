@@ -383,7 +383,7 @@ static int delete_once(DIR *directory) {
         deleted = true;
         const struct ut_file_ops *table = ut_files;
         ut_files_replace(NULL);
-        ut_retention retention = {1, -1, UINT64_MAX};
+        ut_retention retention = {.count = 1, .time = -1, .needed = UINT64_MAX};
         must_ok(ut_retention_apply(live, &retention, NULL));
         ut_files_replace(table);
     }
@@ -408,7 +408,7 @@ static void snapshots_that_go_are_no_damage(void **state) {
 
 // While it looks at a snapshot it holds it.
 static void delete_meanwhile(void) {
-    ut_retention retention = {1, -1, UINT64_MAX};
+    ut_retention retention = {.count = 1, .time = -1, .needed = UINT64_MAX};
     must_ok(ut_retention_apply(live, &retention, NULL));
 }
 

@@ -27,12 +27,6 @@ static void sync_nothing(void) {
     ut_files_replace(&table);
 }
 
-static const char *scratch(const char *what) {
-    if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
-        setenv("TMPDIR", "/dev/shm", 1);
-    return test_directory(what);
-}
-
 static void notify(void *context, untorn_status status, const char *sentence) {
     struct cache *cache = context;
     (void)status;
@@ -50,7 +44,7 @@ void cache_begin(struct cache *cache, const char *what, uint64_t size) {
     sync_nothing();
     memset(cache, 0, sizeof *cache);
     cache->segment = test_segment(what);
-    snprintf(cache->store, sizeof cache->store, "%s/store", scratch(what));
+    snprintf(cache->store, sizeof cache->store, "%s/store", test_directory_in_memory(what));
     cache->options = (untorn_writer_options)UNTORN_WRITER_OPTIONS_INIT;
     cache->options.size = size;
     cache->options.versions = 2;

@@ -47,7 +47,7 @@ void model_copy(struct model_state *to, const struct model_state *from) {
 void model_free(struct model_state *state) {
     for (unsigned i = 0; i < state->count; i++)
         release(state->arrays[i]);
-    state->count = 0;
+    state->count = state->group_count = 0;
 }
 
 static void fill_all(struct model_array *array) {

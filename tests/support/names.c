@@ -89,15 +89,26 @@ const char *test_segment(const char *what) {
     return name;
 }
 
-const char *test_directory(const char *what) {
-    start();
-    const char *top = getenv("TMPDIR");
+static const char *directory_in(const char *top, const char *what) {
     char *path = NULL;
-    if (asprintf(&path, "%s/untorn-%s-XXXXXX", top ? top : "/tmp", what) < 0 || !mkdtemp(path))
+    start();
+    if (asprintf(&path, "%s/untorn-%s-XXXXXX", top, what) < 0 || !mkdtemp(path))
         test_fail(__FILE__, __LINE__, "no temporary directory: %s", strerror(errno));
     if (directory_count < KEPT)
         directories[directory_count++] = path;
     return path;
+}
+
+const char *test_directory(const char *what) {
+    const char *top = getenv("TMPDIR");
+    return directory_in(top ? top : "/tmp", what);
+}
+
+const char *test_directory_in_memory(const char *what) {
+    static char *top; // a child may have put a small mount in the segments' place since
+    if (!top)
+        top = strdup(test_shm_dir());
+    return directory_in(top ? top : "/tmp", what);
 }
 
 unsigned test_segment_files(const char *segment) {

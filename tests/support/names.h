@@ -16,6 +16,10 @@ const char *test_shm_dir(void);
 // A fresh directory under TMPDIR.  Lives as long as the process.
 const char *test_directory(const char *what);
 
+// One on the file system of the segments, for what comes and goes by the thousand: where
+// test_shm_dir() was when the process first asked for one.
+const char *test_directory_in_memory(const char *what);
+
 // The number of files in test_shm_dir() whose names contain the segment's.
 unsigned test_segment_files(const char *segment);
 

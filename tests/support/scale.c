@@ -17,6 +17,11 @@ uint64_t test_count(uint64_t count) {
     return scaled ? scaled : 1;
 }
 
+uint64_t test_count_at_least(uint64_t least, uint64_t count) {
+    uint64_t scaled = test_count(count);
+    return scaled < least ? least : scaled;
+}
+
 uint64_t test_seed(void) {
     static uint64_t seed;
     static int known;

@@ -36,6 +36,10 @@
 // `count` at scale 100, at least 1.  Sanitized builds do a part of it, as they are slower.
 uint64_t test_count(uint64_t count);
 
+// As many, but never fewer than `least`: where the test asks for a share of what chance brings, of
+// so many that chance does not deny it.
+uint64_t test_count_at_least(uint64_t least, uint64_t count);
+
 // The run's seed, printed when first asked for.
 uint64_t test_seed(void);
 

@@ -69,9 +69,7 @@ static void choose_store(struct world *world, untorn_writer_options *options) {
     static const char *directory;
     static unsigned count;
     if (directory == NULL) {
-        if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
-            setenv("TMPDIR", "/dev/shm", 1);
-        directory = test_directory("schedule");
+        directory = test_directory_in_memory("schedule");
         table = ut_files_system;
         table.fsync = no_fsync;
         ut_files_replace(&table);

@@ -111,6 +111,37 @@ def test_fast():
     check(rows_of(message) > 200, f"1000 a second: {message!r}")
 
 
+def sample_of(arrays, every):
+    """Every so many rows, and the last ones."""
+    length = len(arrays["time"])
+    chosen = np.unique(np.r_[0:length:every, max(0, length - 100):length])
+    return {name: array[chosen] for name, array in arrays.items()}
+
+
+def test_ten_times_what_its_segment_holds():
+    store, size = os.path.join(WORK, "store"), 2 << 20
+    run("record", SEGMENT, "--store", store, "--size", size, "--rate", 1000, "--max-rows", 10)
+    row = sum(array[0].nbytes for array in read().values())
+    rows = 10 * size // row + 1
+    recorder = start("record", SEGMENT, "--rate", 1000000, "--max-rows", rows)
+    while recorder.poll() is None:  # old rows, which memory may not have any more, and new ones
+        arrays = read()
+        shortest = min(len(array) for array in arrays.values())
+        verify({name: array[:shortest][-20:] for name, array in arrays.items()})
+    message = recorder.communicate()[1]
+    check(recorder.returncode == 0 and rows_of(message) == rows, f"recorded: {message!r}")
+    arrays = read()
+    check(sum(array.nbytes for array in arrays.values()) > 10 * size, "ten times the segment")
+    verify(sample_of(arrays, 200))
+    run("verify", store)
+    shape = arrays["time"].shape
+    remove_segment()
+    run("load", store, SEGMENT)
+    arrays = read()
+    check(arrays["time"].shape == shape, "as many rows after a restart")
+    verify(sample_of(arrays, 200))
+
+
 def test_group():
     run("record", SEGMENT, "--group", "host/a", "--max-rows", 2, "--rate", 100)
     run("record", SEGMENT, "--group", "host/b", "--max-rows", 3, "--rate", 100)

@@ -183,6 +183,7 @@ typedef void untorn_notify(void *context, untorn_status status, const char *sent
 /* untorn_writer_options.flags */
 #define UNTORN_CREATE_ONLY 1u /* UNTORN_E_SEGMENT_EXISTS if there is one */
 #define UNTORN_ADOPT_ONLY 2u  /* UNTORN_E_NO_SEGMENT if there is none */
+#define UNTORN_READ_STORE 4u  /* nothing is written to the store, which may be read-only */
 
 typedef struct untorn_writer_options {
     size_t struct_size;
@@ -221,6 +222,9 @@ typedef struct untorn_writer_options {
  * With a store, a thread of the library flushes to it.  If there is no segment, but the store
  * has a snapshot, the segment is made from the newest one that is whole, and commit numbers go on
  * above all in the store.  If there are both, they must belong together.
+ * With UNTORN_READ_STORE a segment can be made from a store on a read-only file system: the store
+ * is not locked, nothing is flushed (untorn_flush() is UNTORN_E_STATE), and what is committed is in
+ * memory only.
  *
  * UNTORN_E_BUSY: another writer is alive, or has the store; the message says which process.
  * UNTORN_E_FOREIGN_STORE: the store is another segment's, or went on without this one.

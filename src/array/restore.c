@@ -55,7 +55,7 @@ untorn_status ut_writer_restore(untorn_writer *writer, const ut_restored *restor
         for (unsigned axis = 1; axis < definition->rank; axis++)
             cells *= array->cells[axis];
         object->root = restored->root;
-        object->root_depth = restored->root.ref != 0 ? depth_of(cells) : 0;
+        object->root_depth = depth_of(cells); /* also if there are no chunks yet */
         object->table_built = true;
     }
     return UNTORN_OK;

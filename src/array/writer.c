@@ -149,8 +149,9 @@ static void free_arrays(untorn_writer *writer) {
 
 untorn_status ut_writer_open(const char *segment, const untorn_writer_options *options,
                              const ut_writer_hooks *hooks, untorn_writer **out) {
-    if ((options->flags & ~(UNTORN_CREATE_ONLY | UNTORN_ADOPT_ONLY)) != 0 ||
-        options->flags == (UNTORN_CREATE_ONLY | UNTORN_ADOPT_ONLY))
+    const unsigned either = UNTORN_CREATE_ONLY | UNTORN_ADOPT_ONLY;
+    if ((options->flags & ~(either | UNTORN_READ_STORE)) != 0 ||
+        (options->flags & either) == either)
         return ut_fail(UNTORN_E_ARGUMENT, "segment \"%.200s\": bad flags 0x%x", segment,
                        options->flags);
     untorn_status status = ut_name_check_segment(segment);

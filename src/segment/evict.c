@@ -11,7 +11,9 @@
  * on instead would let an array that is not written to keep its slots for ever.
  *
  * It may run while a transaction is open, even one of the same object: the transaction's part is
- * put aside and comes back unchanged, since it refers to chunks by their numbers.
+ * put aside and comes back unchanged, since it refers to chunks by their numbers.  Only the list of
+ * what it gives up is of slots: a chunk that it cuts off or replaces goes from that list when it is
+ * evicted, for its slot has been given up by then.
  *
  * Bringing chunks in again is the same commit the other way round.  They come in sealed: what else
  * the store ever showed under their versions is not known here, so nothing may be appended to them
@@ -60,6 +62,27 @@ static void put_back(ut_object *object, aside *part) {
     object->keep = part->keep;
     object->changes = part->changes;
     object->dropped = part->dropped;
+}
+
+static int by_offset(const void *a, const void *b) {
+    const ut_item *x = a, *y = b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* Move what is evicted to the end of what the transaction gives up; returns how much stays. */
+static size_t part_evicted(ut_items *given_up, ut_items *evicted) {
+    size_t kept = 0;
+    if (given_up->count == 0 || UT_SEEDED(330))
+        return given_up->count;
+    qsort(evicted->list, evicted->count, sizeof *evicted->list, by_offset);
+    for (size_t i = 0; i < given_up->count; i++) {
+        ut_item item = given_up->list[i];
+        if (bsearch(&item, evicted->list, evicted->count, sizeof item, by_offset) != NULL)
+            continue;
+        given_up->list[i] = given_up->list[kept];
+        given_up->list[kept++] = item;
+    }
+    return kept;
 }
 
 static untorn_status add(ut_publisher *publisher, ut_object *object, uint64_t number) {
@@ -120,14 +143,18 @@ void ut_evict_reserve(ut_publisher *publisher, unsigned pages) {
 untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
                        size_t count) {
     aside part = put_aside(object);
+    size_t given_up = part.dropped.count;
     untorn_status status = UNTORN_OK;
     for (size_t i = 0; i < count && status == UNTORN_OK; i++)
         status = add(publisher, object, numbers[i]);
     if (status == UNTORN_OK && object->changes.count != 0) {
+        given_up = part_evicted(&part.dropped, &object->dropped);
         open_reserve(publisher);
         UT_STEP("eviction begins");
         status = ut_publish(publisher, &object, 1);
     }
+    if (status == UNTORN_OK)
+        part.dropped.count = given_up;
     put_back(object, &part);
     if (status == UNTORN_OK) {
         if (UT_SEEDED(301)) /* as if readers knew */

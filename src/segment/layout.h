@@ -189,7 +189,11 @@ typedef struct ut_superblock {
     uint32_t mode;
     uint32_t control_mode;
     uint64_t check; /* ut_hash() of all above */
-    uint64_t reserved0[20];
+    /* Of a segment that was made from a store: the snapshot's commit, and the nonce of the segment
+     * that flushed it (0: not known).  Commit 0: it began with nothing. */
+    uint64_t origin_commit;
+    uint64_t origin_nonce[2];
+    uint64_t reserved0[17];
 
     /* The one truth: the last finished transaction.  Own cache line. */
     _Atomic uint64_t commit;
@@ -360,6 +364,7 @@ static_assert(offsetof(ut_superblock, size) == 56, "superblock.size");
 static_assert(offsetof(ut_superblock, created) == 64, "superblock.created");
 static_assert(offsetof(ut_superblock, versions) == 72, "superblock.versions");
 static_assert(offsetof(ut_superblock, check) == 88, "superblock.check");
+static_assert(offsetof(ut_superblock, origin_commit) == 96, "superblock.origin_commit");
 static_assert(offsetof(ut_superblock, commit) == 256, "superblock.commit");
 static_assert(offsetof(ut_superblock, prepared) == 384, "superblock.prepared");
 static_assert(offsetof(ut_superblock, published) == 512, "superblock.published");

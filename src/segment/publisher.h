@@ -14,8 +14,8 @@
  * A superseded item (a chunk's slot, a node, a text) was reachable from commit
  * `born` to before commit `commit`; from generation `generation` on it is not.
  * It waits in its object's queue, and may be taken
- *   - once oldest >= generation, which the writer raises, never above
- *     newest generation - versions + 1;
+ *   - once oldest >= generation, which the writer raises: to newest generation - versions + 1
+ *     at will, and to the newest itself if it evicts or nothing else helps (see space.c);
  *   - and unless a pin stands on a commit in [born, commit): then it is held.
  * `reach` is the highest `commit` of anything taken so far, ring slots included:
  * everything live at a commit >= reach is still there, so that commit can be pinned.
@@ -116,6 +116,8 @@ typedef struct ut_object {
  * wait    no flush pins anything now, or one more ended: look again.  False: none can help any
  *         more, and the message says why.
  * end     after `wait` was called: room was found, or not.
+ * dirty   bytes of chunks that were committed and are not in the store as they are.  May set the
+ *         message.
  * next    of a subtree that is only in the store: the first present chunk in [first, end) and its
  *         version; *version 0: there is none.
  */
@@ -125,6 +127,7 @@ typedef struct ut_relief {
     bool (*evict)(void *context, uint64_t bytes);
     bool (*wait)(void *context);
     void (*end)(void *context);
+    uint64_t (*dirty)(void *context);
     untorn_status (*next)(void *context, const ut_object *object, ut_place place, uint64_t first,
                           uint64_t end, uint64_t *number, uint64_t *version);
 } ut_relief;
@@ -249,7 +252,7 @@ untorn_status ut_table_walk_memory(ut_publisher *publisher, const ut_object *obj
 
 /* Take the chunks of these ascending numbers, which are in the store as they are, out of memory:
  * a commit of its own, in which nothing else changes.  The open transaction, if the object has a
- * part in it, goes on; it must not have touched any of them. */
+ * part in it, goes on; it may give them up, but not refer to them otherwise. */
 untorn_status ut_evict(ut_publisher *publisher, ut_object *object, const uint64_t *numbers,
                        size_t count);
 /* The other way round: chunks that are only in the store get these slots, which were taken for

@@ -139,6 +139,8 @@ static void build_data(unsigned char *base, uint64_t reserve, uint64_t size,
     super->mode = options->mode;
     super->control_mode = options->control_mode;
     super->check = superblock_check(super);
+    super->origin_commit = options->origin_commit;
+    memcpy(super->origin_nonce, options->origin_nonce, sizeof super->origin_nonce);
 
     /* Nobody else has these files yet: relaxed order will do. */
     uint64_t commit = restoring ? options->first_commit : 1;

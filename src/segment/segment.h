@@ -60,6 +60,8 @@ typedef struct ut_segment_options {
     uint64_t uuid[2];
     uint64_t first_commit;
     uint64_t next_uid;
+    uint64_t origin_commit;
+    uint64_t origin_nonce[2];
 } ut_segment_options;
 
 /* The layout's signature in this build. */

@@ -7,13 +7,31 @@
  *   3. growing the file;
  *   4. superseded items of any object, beyond its last `versions` generations;
  *   5. chunks that are in the store as they are: evicting them (segment/evict.c);
- *   6. ending pins, and what they held;
- *   7. a flush, after which more can be evicted: waiting for it;
- *   8. nowhere: UNTORN_E_NO_SPACE.
+ *   6. the last `versions` generations, too, of objects that are in the store, and of what was
+ *      cut off;
+ *   7. ending pins, and what they held;
+ *   8. a flush, after which more can be evicted: waiting for it;
+ *   9. nowhere: UNTORN_E_NO_SPACE.
  *
  * The first is what a steady writer lives on: no books but the queue, and
  * memory that is still in its cache.  How plenty is plenty: more versions make
  * retries rarer, and cost little for small arrays.
+ *
+ * WHAT `versions` PROMISES.  An array that is rewritten keeps its last `versions`
+ * generations, so that readers that may not pin have time to copy.  Its writer
+ * reckons with that space, and if it is not there, the call fails.  Two kinds of
+ * earlier generations nobody reckons with, and kept they would be in the way for
+ * ever, since an array that is full of nothing else cannot move on:
+ *   - of an object whose data is in the store as it is.  Evicting a chunk gives up
+ *     all that generations before it reach; here there may be no chunk left to evict;
+ *   - of what was cut, before the last cut: it will not be rewritten.  (Whoever takes a segment
+ *     over does not know when that was, and takes the last change of its data for it.)
+ * So these go when nothing else can be had at once, object by object, the one that
+ * asks first.  The window then begins at the newest generation, whose bytes stay: a
+ * reader of an earlier one begins again with that, keeping the copies that passed,
+ * and after a bounded number of attempts asks for a pin, like any reader that is
+ * overtaken.  They go before pins, which would be an error for whoever holds one, and
+ * not only another attempt.
  */
 #include "segment/publisher.h"
 
@@ -261,6 +279,44 @@ static uint64_t take_reclaimed(ut_publisher *publisher, uint64_t bytes) {
     return offset != 0 ? offset : reclaim(publisher, bytes);
 }
 
+/* --- giving up what `versions` keeps --- */
+
+/* The highest that the window may be raised to when nothing else helps. */
+static uint64_t yield_limit(const ut_publisher *publisher, const ut_object *object) {
+    uint64_t limit = 0;
+    if (publisher->relief != NULL &&
+        object->now.data_commit <= ut_load_relaxed(&publisher->segment->store->flushed_commit))
+        return object->generation;
+    for (size_t i = 0; i < object->queue_count; i++) {
+        const ut_item *item =
+            &object->queue[(object->queue_head + i) & (object->queue_capacity - 1)];
+        if (item->commit > object->cut)
+            break;
+        limit = item->generation;
+    }
+    return limit;
+}
+
+/* Have the object's window give way; false if that makes nothing takeable. */
+static bool yield(ut_publisher *publisher, ut_object *object) {
+    if (queue_first(object) == NULL || UT_SEEDED(137))
+        return false;
+    uint64_t limit = yield_limit(publisher, object);
+    if (queue_first(object)->generation > limit || limit <= object->oldest)
+        return false;
+    ut_space_raise(publisher, object, limit);
+    ut_space_list(publisher, object);
+    return true;
+}
+
+static uint64_t take_yielded(ut_publisher *publisher, ut_object *own, uint64_t bytes) {
+    uint64_t offset = own != NULL && yield(publisher, own) ? take_reclaimed(publisher, bytes) : 0;
+    for (uint32_t i = 0; i < publisher->object_count && offset == 0; i++)
+        if (yield(publisher, publisher->objects[i]))
+            offset = take_reclaimed(publisher, bytes);
+    return offset;
+}
+
 /* Evict until there is room, or there is nothing to evict. */
 static uint64_t take_evicted(ut_publisher *publisher, uint64_t bytes) {
     const ut_relief *relief = publisher->relief;
@@ -308,7 +364,7 @@ static uint64_t take_unpinned(ut_publisher *publisher, uint64_t bytes) {
     return offset == 0 && pins_keep(publisher) ? take_pressed(publisher, bytes) : offset;
 }
 
-static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
+static uint64_t take_flushed(ut_publisher *publisher, ut_object *own, uint64_t bytes) {
     const ut_relief *relief = publisher->relief;
     uint64_t offset = 0;
     while (offset == 0 && relief != NULL && !publisher->publishing &&
@@ -317,6 +373,8 @@ static uint64_t take_flushed(ut_publisher *publisher, uint64_t bytes) {
         offset = take_reclaimed(publisher, bytes);
         if (offset == 0)
             offset = take_evicted(publisher, bytes);
+        if (offset == 0)
+            offset = take_yielded(publisher, own, bytes);
         if (offset == 0)
             offset = take_unpinned(publisher, bytes);
     }
@@ -354,15 +412,36 @@ static uint64_t queued_bytes(const ut_publisher *publisher) {
     return bytes;
 }
 
-/* Who holds the newest pin. */
-static unsigned pinning_process(const ut_publisher *publisher) {
+/* Bytes of chunks that the open transaction has taken. */
+static uint64_t open_bytes(const ut_publisher *publisher) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < publisher->object_count; i++) {
+        const ut_object *object = publisher->objects[i];
+        for (size_t n = 0; object->touched && n < object->changes.count; n++) {
+            const ut_change *change = &object->changes.list[n];
+            if (change->offset != 0 && change->version == 0)
+                bytes += ut_alloc_rounded(object->next.slot_bytes);
+        }
+    }
+    return bytes;
+}
+
+/* Who holds the newest pin, and how much is held. */
+static void describe_pins(const ut_publisher *publisher, char *text, size_t size) {
     const ut_grants *grants = &publisher->grants;
+    uint64_t held = held_bytes(publisher);
     unsigned line = UT_LINES;
     for (unsigned i = 0; i < UT_LINES; i++)
-        if (grants->nonce[i] != 0 &&
+        if (grants->nonce[i] != 0 && i != UT_FLUSHER_LINE &&
             (line == UT_LINES || grants->granted[i] > grants->granted[line]))
             line = i;
-    return line == UT_LINES ? 0 : ut_load_relaxed(&publisher->segment->control->lines[line].pid);
+    if (held == 0)
+        return;
+    if (line != UT_LINES)
+        snprintf(text, size, ", %" PRIu64 " are held by pins, the newest of process %u", held,
+                 ut_load_relaxed(&publisher->segment->control->lines[line].pid));
+    else
+        snprintf(text, size, ", %" PRIu64 " are held by the pin of the flush in progress", held);
 }
 
 /* What kept the file from growing although the segment may: its file system is full, mostly. */
@@ -380,35 +459,53 @@ static void describe_mount(const ut_publisher *publisher, char *text, size_t siz
              strerror_r(publisher->grow_error, reason, sizeof reason), room);
 }
 
-static untorn_status no_space(const ut_publisher *publisher, uint64_t bytes) {
+/* What the store has to do with it.  Takes up the message, which says why nothing helped. */
+static void describe_store(ut_publisher *publisher, char *dirty, size_t dirty_size, char *text,
+                           size_t size) {
+    const ut_relief *relief = publisher->relief;
+    if (relief == NULL || publisher->publishing)
+        return;
+    snprintf(text, size, "; nothing more can be evicted: %s", untorn_message());
+    snprintf(dirty, dirty_size, ", %" PRIu64 " were changed since the last flush",
+             relief->dirty(relief->context));
+}
+
+static untorn_status no_space(ut_publisher *publisher, uint64_t bytes) {
     ut_superblock *super = publisher->segment->super;
-    char pins[128] = "", store[1024] = "", mount[768] = "";
+    char pins[128] = "", dirty[128] = "", store[1024] = "", mount[768] = "";
     describe_mount(publisher, mount, sizeof mount);
-    uint64_t held = held_bytes(publisher);
-    if (held != 0)
-        snprintf(pins, sizeof pins, ", %" PRIu64 " are held by pins, the newest of process %u",
-                 held, pinning_process(publisher));
-    if (publisher->relief != NULL && !publisher->publishing)
-        snprintf(store, sizeof store, "; nothing more can be evicted: %s", untorn_message());
+    describe_pins(publisher, pins, sizeof pins);
+    describe_store(publisher, dirty, sizeof dirty, store, sizeof store);
     return ut_fail(UNTORN_E_NO_SPACE,
                    "%s: no space for %" PRIu64 " bytes: %" PRIu64 " of %" PRIu64
                    " bytes are reserved, %" PRIu64 " are free in pieces, %" PRIu64
-                   " are earlier versions (the last %u are kept)%s, the rest holds arrays%s%s",
+                   " are earlier versions (the last %u are kept)%s, %" PRIu64
+                   " are of the open transaction%s, the rest holds arrays%s%s",
                    publisher->segment->message_name, bytes, ut_load_relaxed(&super->reserve),
                    super->size, ut_alloc_free_bytes(publisher->alloc), queued_bytes(publisher),
-                   publisher->versions, pins, mount, store);
+                   publisher->versions, pins, open_bytes(publisher), dirty, mount, store);
 }
 
-/* Evict something; if there is nothing, end a pin. */
+static bool yield_any(ut_publisher *publisher) {
+    for (uint32_t i = 0; i < publisher->object_count; i++)
+        if (yield(publisher, publisher->objects[i]))
+            return true;
+    return false;
+}
+
+static void give_back(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {
+    if (offset != 0)
+        ut_alloc_give(publisher->alloc, offset, bytes);
+}
+
+/* Evict something; if there is nothing, give up earlier generations, or end a pin. */
 static bool give_way(ut_publisher *publisher, uint64_t bytes) {
     uint64_t before = publisher->commit;
-    uint64_t offset = take_evicted(publisher, bytes);
-    if (offset != 0)
-        ut_alloc_give(publisher->alloc, offset, bytes);
-    offset =
-        publisher->commit == before && pins_keep(publisher) ? take_pressed(publisher, bytes) : 0;
-    if (offset != 0)
-        ut_alloc_give(publisher->alloc, offset, bytes);
+    give_back(publisher, take_evicted(publisher, bytes), bytes);
+    if (publisher->commit != before || yield_any(publisher))
+        return true;
+    if (pins_keep(publisher))
+        give_back(publisher, take_pressed(publisher, bytes), bytes);
     if (publisher->commit != before)
         return true;
     if (!has_queued(publisher) || !ut_grants_revoke(publisher))
@@ -449,9 +546,11 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
     if (*offset == 0)
         *offset = take_evicted(publisher, bytes);
     if (*offset == 0)
+        *offset = take_yielded(publisher, object, bytes);
+    if (*offset == 0)
         *offset = take_unpinned(publisher, bytes);
     if (*offset == 0)
-        *offset = take_flushed(publisher, bytes);
+        *offset = take_flushed(publisher, object, bytes);
     return *offset != 0 ? UNTORN_OK : no_space(publisher, bytes);
 }
 

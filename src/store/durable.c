@@ -173,6 +173,11 @@ static bool wants_copy(int error) {
     return error == EMLINK || error == EPERM || error == EXDEV || error == EOPNOTSUPP;
 }
 
+static bool is_missing(const char *path) {
+    struct stat what;
+    return ut_files->lstat(path, &what) != 0 && errno == ENOENT;
+}
+
 static untorn_status copy_content(const char *who, int fd, const char *from, ut_durable_file *to) {
     enum { PIECE = 256 << 10 };
     unsigned char *piece = malloc(PIECE);
@@ -221,8 +226,11 @@ untorn_status ut_durable_link(const char *who, const char *from, const char *to,
     UNINTERRUPTED(result, ut_files->link(from, to));
     if (result == 0)
         return UNTORN_OK;
-    if (!wants_copy(errno))
-        return ut_fail_errno(ut_durable_status(errno), errno, "%s: cannot link %s to %s", who, from,
+    int error = errno;
+    if (error == ENOENT && is_missing(from))
+        return ut_fail(UNTORN_E_ABSENT, "%s: %s is not there", who, from);
+    if (!wants_copy(error))
+        return ut_fail_errno(ut_durable_status(error), error, "%s: cannot link %s to %s", who, from,
                              to);
     if (copied != NULL)
         *copied = true;

@@ -44,7 +44,8 @@ untorn_status ut_durable_mkdir(const char *who, const char *path);
 untorn_status ut_durable_symlink(const char *who, const char *target, const char *path);
 
 /* A hard link to a file that is synced already, or where the file system refuses (EMLINK, EPERM,
- * EXDEV, EOPNOTSUPP), a synced copy. *copied (may be NULL) tells which. */
+ * EXDEV, EOPNOTSUPP), a synced copy. *copied (may be NULL) tells which.  UNTORN_E_ABSENT: there is
+ * no such file. */
 untorn_status ut_durable_link(const char *who, const char *from, const char *to, bool *copied);
 
 /* Sync a directory: the names in it. */

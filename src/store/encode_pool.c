@@ -75,6 +75,7 @@ struct ut_encode_pool {
     ut_chunk_encoder own;
     ut_encode_buffer own_buffer;
     ut_encode_counts counts;
+    _Atomic uint64_t progress; /* moved by the coordinator, looked at by anybody */
     encode_worker workers[];
 };
 
@@ -259,6 +260,7 @@ static untorn_status record(ut_encode_pool *pool, const ut_encode_job *job) {
                                                   job->extent, job->bytes, job->hash);
     if (status != UNTORN_OK)
         return ut_chunk_fail(job->target, job->number, status, untorn_message());
+    ut_encode_pool_advance(pool);
     if (job->kind == UT_ENCODE_LINK) {
         pool->counts.chunks_linked++;
     } else {
@@ -401,6 +403,14 @@ untorn_status ut_encode_pool_finish(ut_encode_pool *pool) {
     pool->status = UNTORN_OK;
     pthread_mutex_unlock(&pool->lock);
     return status == UNTORN_OK ? status : ut_fail(status, "%s", pool->message);
+}
+
+void ut_encode_pool_advance(ut_encode_pool *pool) {
+    ut_store_relaxed(&pool->progress, ut_load_relaxed(&pool->progress) + 1);
+}
+
+uint64_t ut_encode_pool_progress(const ut_encode_pool *pool) {
+    return ut_load_relaxed(&((ut_encode_pool *)(uintptr_t)pool)->progress);
 }
 
 ut_encode_counts ut_encode_pool_counts(const ut_encode_pool *pool) {

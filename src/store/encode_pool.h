@@ -70,7 +70,8 @@ void ut_encode_pool_begin(ut_encode_pool *pool, const ut_hold *hold);
 void ut_encode_pool_end(ut_encode_pool *pool);
 
 /* Add a job (copied); numbers of one target ascend.  Writes and records older ones when there are
- * too many under way.  Fails with the first failure of any job so far. */
+ * too many under way.  Fails with the first failure of any job so far.  UNTORN_E_ABSENT: the file
+ * to be linked is not there; the same chunk may be added again with its slot. */
 untorn_status ut_encode_pool_add(ut_encode_pool *pool, const ut_encode_job *job);
 
 /* Wait for all jobs, write and record them; to be called before a target goes, after a failure too.
@@ -83,6 +84,13 @@ typedef struct ut_encode_counts {
     uint64_t bytes_written;
 } ut_encode_counts;
 ut_encode_counts ut_encode_pool_counts(const ut_encode_pool *pool);
+
+/* Told of any other step of a flush. */
+void ut_encode_pool_advance(ut_encode_pool *pool);
+
+/* A number that is raised by every chunk that is written or linked, and by every other step, from
+ * flush to flush: while it moves, the flush does.  For any thread. */
+uint64_t ut_encode_pool_progress(const ut_encode_pool *pool);
 
 /* No flush is under way.  NULL is allowed. */
 void ut_encode_pool_close(ut_encode_pool *pool);

@@ -17,6 +17,10 @@
 
 typedef struct ut_eviction ut_eviction;
 
+/* How long a flush that is waited for may do nothing, ns; for large segments longer.  Tests lower
+ * it. */
+extern int64_t ut_eviction_patience;
+
 /* Give the writer what it needs to evict, and to use what was evicted.  The store is open and has
  * a flusher as long as the writer runs. */
 untorn_status ut_eviction_start(untorn_writer *writer, const char *store_path,

@@ -8,11 +8,15 @@
  */
 #include "store/flush.h"
 
+#include "base/file_ops.h"
 #include "base/status.h"
+#include "store/durable.h"
 #include "store/flush_array.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static untorn_status flush_group(ut_flushing *flushing, ut_snapshot_member *member) {
     const ut_descriptor *descriptor = &member->descriptor;
@@ -42,6 +46,7 @@ static untorn_status flush_members(ut_flushing *flushing) {
         status = member->array->definition->kind == UT_KIND_GROUP
                      ? flush_group(flushing, member)
                      : ut_flush_array(flushing, member);
+        ut_encode_pool_advance(flushing->pool);
     }
     return status;
 }
@@ -77,7 +82,8 @@ static untorn_status write_snapshot(ut_flushing *flushing) {
         /* Acquire: it was raised before any object of the commit had its uid. */
         .next_uid = ut_load_acquire(&segment->super->next_uid),
         .format = flushing->options->format,
-        .real_directories = flushing->options->export};
+        .real_directories = flushing->options->export,
+        .lineage = ut_lineage_of(segment->super)};
     untorn_status status = ut_snapshot_writer_begin(flushing->store, &head, &flushing->writer);
     if (status != UNTORN_OK)
         return status;
@@ -91,6 +97,38 @@ static untorn_status write_snapshot(ut_flushing *flushing) {
     return status;
 }
 
+/* Whether the store's path still leads to what was opened and locked.  In another directory of that
+ * name nothing may be written: it may be another writer's, and it lacks what would be linked. */
+static untorn_status check_store(const ut_store *store) {
+    char path[UT_STORE_PATH_MAX];
+    struct stat opened, there;
+    untorn_status status = ut_store_path(store, path, ".lock");
+    if (status != UNTORN_OK)
+        return status;
+    if (ut_files->fstat(store->lock_fd, &opened) != 0)
+        return ut_fail_errno(UNTORN_E_SYSTEM, errno, "%s: cannot look at %s", store->who, path);
+    int result = ut_files->lstat(path, &there);
+    if (result == 0 && there.st_dev == opened.st_dev && there.st_ino == opened.st_ino)
+        return UNTORN_OK;
+    if (result != 0 && errno != ENOENT && errno != ENOTDIR)
+        return ut_fail_errno(ut_durable_status(errno), errno, "%s: cannot look at %s", store->who,
+                             path);
+    return ut_fail(UNTORN_E_NO_STORE,
+                   "%s: was moved, removed or replaced since its writer opened it: put it back, or "
+                   "close the writer and open it again",
+                   store->who);
+}
+
+/* That the store went on without the segment says more than that its directory is another one. */
+static untorn_status open_previous(ut_flushing *flushing, const ut_superblock *super, bool *there) {
+    untorn_status status = ut_previous_open(flushing->store, super, flushing->report->commit,
+                                            &flushing->previous, there);
+    if (status == UNTORN_E_FOREIGN_STORE)
+        return status;
+    untorn_status same = check_store(flushing->store);
+    return same == UNTORN_OK ? status : same;
+}
+
 untorn_status ut_flush(const ut_store *store, untorn_reader *reader,
                        const ut_flush_options *options, ut_flush_report *report) {
     ut_flushing flushing = {
@@ -102,8 +140,7 @@ untorn_status ut_flush(const ut_store *store, untorn_reader *reader,
     report->commit = untorn_snapshot_commit(flushing.snapshot);
     report->time = ut_snapshot_time(flushing.snapshot);
     bool there;
-    status = ut_previous_open(store, reader->segment->super->uuid, report->commit,
-                              &flushing.previous, &there);
+    status = open_previous(&flushing, reader->segment->super, &there);
     if (status == UNTORN_OK && !there && options->export) {
         ut_previous_close(&flushing.previous);
         flushing.previous = (ut_previous)UT_PREVIOUS_INIT;

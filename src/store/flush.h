@@ -16,9 +16,11 @@
 typedef struct ut_flush_options {
     ut_zarr_format format;
     unsigned threads;
-    ut_encode_pool *pool; /* of that many threads, which stay; NULL: one for this flush */
-    bool export;          /* real directories; nothing is linked */
-    uint64_t commit;      /* UNTORN_NEWEST or one that can be read */
+    ut_encode_pool *pool;  /* of that many threads, which stay; NULL: one for this flush */
+    bool export;           /* real directories; nothing is linked */
+    uint64_t commit;       /* UNTORN_NEWEST or one that can be read */
+    untorn_notify *notify; /* NULL, or who is told of damage that did not keep the flush */
+    void *notify_context;
 } ut_flush_options;
 
 typedef struct ut_flush_report {
@@ -31,7 +33,9 @@ typedef struct ut_flush_report {
 } ut_flush_report;
 
 /* Flush.  `store` is open for writing.  On failure store and segment are as before, but for rubbish
- * that is removed as far as it can be. */
+ * that is removed as far as it can be.  If the store has the commit already, that is confirmed: its
+ * snapshot is there, is synced, and `latest` names it.  UNTORN_E_NO_STORE: the directory was moved,
+ * removed or replaced since it was opened. */
 untorn_status ut_flush(const ut_store *store, untorn_reader *reader,
                        const ut_flush_options *options, ut_flush_report *report);
 

@@ -11,17 +11,30 @@
  *   only in the store, another extent        read, cut or fill, encode
  *   only in the store, no record             corrupt: nothing has its content
  *
+ * A file that was to be linked and is not there is written anew if the chunk is in shared memory,
+ * too.  The lengths of files are looked at in turns, of a part in each flush: to look at each would
+ * cost a quarter of linking it.  What changed without another length is found by verifying alone.
+ *
  * An export links nothing.  What is only in the segment's own store is read from there.
  */
 #include "store/flush_array.h"
 
 #include "array/grid.h"
+#include "base/file_ops.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "store/encode_chunk.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* Lengths of files are looked at in arrays of so many chunks; in larger ones of about as many, in
+ * turns, but of one in LONGEST_STRIDE at least. */
+#define LOOKED_AT 256u
+#define LONGEST_STRIDE 16u
 
 static untorn_status array_fail(const ut_flushing *flushing, const ut_snapshot_member *member,
                                 untorn_status status, const char *reason) {
@@ -62,6 +75,12 @@ untorn_status ut_flush_attributes(ut_flushing *flushing, ut_snapshot_member *mem
 
 /* --- writing it anew --- */
 
+/* Chunks whose files are not what the records say, and what is wrong with the first. */
+typedef struct bad_files {
+    uint64_t count;
+    char first[1024];
+} bad_files;
+
 typedef struct array_walk {
     ut_flushing *flushing;
     ut_snapshot_member *member;
@@ -69,6 +88,8 @@ typedef struct array_walk {
     ut_stored_array *stored; /* NULL: none, or not looked for yet */
     bool looked;
     ut_records records;
+    uint64_t stride, turn;     /* chunks of number = turn modulo stride are looked at */
+    bad_files rewritten, lost; /* that were in memory, too; that were not */
 } array_walk;
 
 /* The array in the previous snapshot, if it is there and whole. */
@@ -87,6 +108,10 @@ static untorn_status open_stored(array_walk *walk) {
         return status;
     walk->target.stored = walk->stored;
     ut_records_begin(&walk->records, &walk->stored->manifest, walk->target.cells);
+    uint64_t stride = walk->stored->manifest.count / LOOKED_AT;
+    walk->stride = stride < 1 ? 1 : stride < LONGEST_STRIDE ? stride : LONGEST_STRIDE;
+    walk->turn =
+        ut_load_relaxed(&walk->flushing->snapshot->reader->segment->store->flushes) % walk->stride;
     return UNTORN_OK;
 }
 
@@ -111,6 +136,60 @@ static untorn_status missing(const array_walk *walk, uint64_t number) {
     return ut_chunk_fail(&walk->target, number, UNTORN_E_CORRUPT, reason);
 }
 
+/* --- files to be linked --- */
+
+/* Remember what the message says of a file. */
+static void note_bad(bad_files *bad) {
+    if (bad->count++ == 0)
+        snprintf(bad->first, sizeof bad->first, "%s", untorn_message());
+}
+
+static void tell_bad(const array_walk *walk, const bad_files *bad, const char *so) {
+    const ut_flush_options *options = walk->flushing->options;
+    char sentence[2 * sizeof bad->first], more[64] = "";
+    if (bad->count == 0 || options->notify == NULL)
+        return;
+    if (bad->count > 1)
+        snprintf(more, sizeof more, ", and so for %" PRIu64 " more", bad->count - 1);
+    snprintf(sentence, sizeof sentence, "%s: %s%s", bad->first, so, more);
+    options->notify(options->notify_context, UNTORN_E_CORRUPT, sentence);
+}
+
+/* Whether the file that this job links has the length that it should, as far as it is looked at. */
+static bool has_length(const array_walk *walk, const ut_encode_job *job) {
+    char path[UT_STORE_PATH_MAX], reason[UT_STORE_PATH_MAX + 100];
+    struct stat file;
+    if (job->number % walk->stride != walk->turn || UT_SEEDED(219) ||
+        ut_stored_chunk_path(walk->stored, job->stored->number, path) != UNTORN_OK ||
+        ut_files->lstat(path, &file) != 0 || (uint64_t)file.st_size == job->stored->bytes)
+        return true; /* if it is not there, linking it tells */
+    snprintf(reason, sizeof reason, "%s has %lld bytes instead of %" PRIu64, path,
+             (long long)file.st_size, job->stored->bytes);
+    ut_chunk_fail(&walk->target, job->number, UNTORN_E_CORRUPT, reason);
+    return false;
+}
+
+/* Link a file or, if it is not what was written and the chunk has a slot, write that. */
+static untorn_status add_link(array_walk *walk, ut_encode_job *job) {
+    ut_encode_pool *pool = walk->flushing->pool;
+    untorn_status status = UNTORN_E_ABSENT;
+    bool good = has_length(walk, job);
+    if (!good && job->slot == NULL)
+        note_bad(&walk->lost); /* no worse for being linked, and the others are not kept */
+    if (good || job->slot == NULL)
+        status = ut_encode_pool_add(pool, job);
+    if (status != UNTORN_E_ABSENT)
+        return status;
+    if (job->slot == NULL) /* a file that a manifest names and that is not there is damage */
+        return ut_fail(UNTORN_E_CORRUPT, "%s", untorn_message());
+    note_bad(&walk->rewritten);
+    job->kind = UT_ENCODE_SLOT;
+    job->stored = NULL;
+    return ut_encode_pool_add(pool, job);
+}
+
+/* --- chunks --- */
+
 /* A chunk of which the store has this file. */
 static untorn_status add_stored(array_walk *walk, uint64_t number, const ut_manifest_chunk *chunk) {
     ut_encode_job job = {.target = &walk->target,
@@ -120,8 +199,10 @@ static untorn_status add_stored(array_walk *walk, uint64_t number, const ut_mani
                          .stored = chunk};
     extent_of(walk, number, job.extent);
     if (walk->flushing->previous.linkable &&
-        ut_manifest_same_chunk(chunk, walk->target.definition->rank, chunk->version, job.extent))
+        ut_manifest_same_chunk(chunk, walk->target.definition->rank, chunk->version, job.extent)) {
         job.kind = UT_ENCODE_LINK;
+        return add_link(walk, &job);
+    }
     return ut_encode_pool_add(walk->flushing->pool, &job);
 }
 
@@ -178,6 +259,7 @@ static untorn_status add_cell(array_walk *walk, const ut_table_cell *cell) {
         ut_manifest_same_chunk(chunk, definition->rank, cell->place.version, job.extent)) {
         job.kind = UT_ENCODE_LINK;
         job.stored = chunk;
+        return add_link(walk, &job);
     }
     return ut_encode_pool_add(flushing->pool, &job);
 }
@@ -228,6 +310,8 @@ static untorn_status write_array(ut_flushing *flushing, ut_snapshot_member *memb
         ut_array_writer_abandon(walk.target.writer);
     if (status == UNTORN_OK)
         flushing->report->arrays_written++;
+    tell_bad(&walk, &walk.rewritten, "written anew from memory");
+    tell_bad(&walk, &walk.lost, "nothing else has its content");
 close_stored:
     ut_stored_array_close(walk.stored);
     return status;

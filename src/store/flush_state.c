@@ -101,8 +101,10 @@ void ut_flush_state_succeeded(ut_segment *segment, const ut_flush_report *report
     ut_store_relaxed(&block->finished, ut_clock_wall());
     ut_store_relaxed(&block->duration, duration);
     ut_store_relaxed(&block->flushes, ut_load_relaxed(&block->flushes) + 1);
+    /* Without failures the status is that of deleting old snapshots, which is to come. */
+    if (ut_load_relaxed(&block->failures) > 0)
+        ut_store_relaxed(&block->status, UNTORN_OK);
     ut_store_relaxed(&block->failures, 0);
-    ut_store_relaxed(&block->status, UNTORN_OK);
     ut_store_relaxed(&block->bytes_written, report->bytes_written);
     ut_store_relaxed(&block->chunks_written, report->chunks_written);
     ut_store_relaxed(&block->chunks_linked, report->chunks_linked);
@@ -123,6 +125,20 @@ void ut_flush_state_failed(ut_segment *segment, untorn_status status, const char
     ut_racy_copy(block->error, text, sizeof text);
     end_change(block, stamp);
     wake_requesters(block);
+}
+
+void ut_flush_state_retained(ut_segment *segment, untorn_status status, const char *sentence) {
+    ut_store_block *block = segment->store;
+    char text[UT_STORE_ERROR_BYTES] = {0};
+    if (status == UNTORN_OK && ut_load_relaxed(&block->status) == UNTORN_OK)
+        return;
+    uint64_t stamp = begin_change(block);
+    ut_store_relaxed(&block->status, (uint64_t)status);
+    if (status != UNTORN_OK) {
+        snprintf(text, sizeof text, "%s", sentence);
+        ut_racy_copy(block->error, text, sizeof text);
+    }
+    end_change(block, stamp);
 }
 
 void ut_flush_state_adopt(ut_segment *segment, uint64_t commit, int64_t time) {
@@ -178,10 +194,17 @@ untorn_status ut_flush_state_read(const ut_segment *segment, untorn_flush_state 
 
 void ut_flush_ask(ut_segment *segment, uint64_t commit, ut_flush_wish *wish) {
     wish->commit = commit;
+    wish->confirm = false;
     /* Whatever begins after this has the commit in it. */
     wish->begun = ut_load_acquire(&segment->store->begun);
     ut_fetch_add_release(&segment->control->flush_requests, 1);
     futex(&segment->control->flush_requests, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void ut_flush_demand(ut_segment *segment, uint64_t commit, ut_flush_wish *wish) {
+    bool confirm = ut_load_relaxed(&segment->store->flushed_commit) >= commit;
+    ut_flush_ask(segment, commit, wish);
+    wish->confirm = confirm;
 }
 
 bool ut_flush_answered(const ut_segment *segment, const ut_flush_wish *wish, uint64_t *commit,
@@ -192,13 +215,15 @@ bool ut_flush_answered(const ut_segment *segment, const ut_flush_wish *wish, uin
     *status = ut_flush_state_read(segment, &state);
     if (*status != UNTORN_OK)
         return *status != UNTORN_E_OVERTAKEN;
-    if (state.flushed_commit >= wish->commit) {
+    bool later = (int32_t)(ended - wish->begun) >= 1; /* one that began after the wish has ended */
+    if (state.flushed_commit >= wish->commit &&
+        (!wish->confirm || (later && state.failures == 0))) {
         if (commit != NULL)
             *commit = state.flushed_commit;
         *status = UNTORN_OK;
         return true;
     }
-    if (state.failures == 0 || (int32_t)(ended - wish->begun) < 1)
+    if (state.failures == 0 || !later)
         return false;
     if (state.status == UNTORN_OK ||
         strcmp(untorn_status_text(state.status), "unknown status") == 0)

@@ -29,6 +29,9 @@ void ut_flush_config_store(ut_segment *segment, const ut_flush_config *config);
 void ut_flush_state_begin(ut_segment *segment);
 void ut_flush_state_succeeded(ut_segment *segment, const ut_flush_report *report, int64_t duration);
 void ut_flush_state_failed(ut_segment *segment, untorn_status status, const char *sentence);
+/* How the deletion of old snapshots went, after a flush that succeeded: a failure shows in the
+ * state until a later one succeeds. */
+void ut_flush_state_retained(ut_segment *segment, untorn_status status, const char *sentence);
 /* Take over from another writer: the store's newest snapshot is of this commit (0: none). */
 void ut_flush_state_adopt(ut_segment *segment, uint64_t commit, int64_t time);
 
@@ -39,8 +42,12 @@ untorn_status ut_flush_state_read(const ut_segment *segment, untorn_flush_state 
 typedef struct ut_flush_wish {
     uint64_t commit; /* that shall be in the store */
     uint32_t begun;  /* flushes that had begun before */
+    bool confirm;    /* only a flush that begins after this counts */
 } ut_flush_wish;
 void ut_flush_ask(ut_segment *segment, uint64_t commit, ut_flush_wish *wish);
+/* The same on a user's demand: if the state says that the commit is in the store already, a flush
+ * has to look whether it is. */
+void ut_flush_demand(ut_segment *segment, uint64_t commit, ut_flush_wish *wish);
 /* Whether it came true (*status is UNTORN_OK, and *commit, which may be NULL, that of the store
  * snapshot), or the flush failed. */
 bool ut_flush_answered(const ut_segment *segment, const ut_flush_wish *wish, uint64_t *commit,

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "base/thread.h"
 #include "store/retention.h"
 
@@ -91,21 +92,25 @@ static void tell(const ut_flusher *flusher, untorn_status status) {
 }
 
 /* `crowded`: the disk is full, so that time does not count. */
-static void retain(ut_flusher *flusher, bool crowded) {
+static untorn_status retain(ut_flusher *flusher, bool crowded) {
     ut_retention retention = {.count = flusher->config.keep_snapshots,
-                              .time = crowded ? -1 : flusher->config.keep_time,
+                              .time = crowded && !UT_SEEDED(214) ? -1 : flusher->config.keep_time,
                               .needed = UINT64_MAX,
                               .pinned = pinned,
                               .context = flusher};
     untorn_status status = ut_retention_apply(flusher->store, &retention, NULL);
     if (status != UNTORN_OK)
         tell(flusher, status);
+    return status;
 }
 
 static void fail(ut_flusher *flusher, untorn_status status) {
     char sentence[UT_STORE_ERROR_BYTES];
     snprintf(sentence, sizeof sentence, "%s", untorn_message());
-    ut_retention_clean(flusher->store); /* best effort: the next start does it again */
+    /* Best effort: the next start does it again.  In another's store nothing is ours. */
+    bool ours = status != UNTORN_E_NO_STORE && status != UNTORN_E_FOREIGN_STORE;
+    if (ours && !UT_SEEDED(216))
+        ut_retention_clean(flusher->store);
     ut_fail(status, "%s", sentence);
     ut_flush_state_failed(flusher->segment, status, sentence);
     flusher->failures++;
@@ -116,7 +121,9 @@ static void flush_now(ut_flusher *flusher) {
     ut_flush_options options = {.format = flusher->config.format,
                                 .threads = flusher->config.threads,
                                 .pool = flusher->pool,
-                                .commit = UNTORN_NEWEST};
+                                .commit = UNTORN_NEWEST,
+                                .notify = flusher->notify,
+                                .notify_context = flusher->notify_context};
     ut_flush_report report;
     int64_t begin = ut_clock_monotonic();
     ut_flush_state_begin(flusher->segment);
@@ -132,7 +139,8 @@ static void flush_now(ut_flusher *flusher) {
     }
     flusher->failures = 0;
     ut_flush_state_succeeded(flusher->segment, &report, ut_clock_monotonic() - begin);
-    retain(flusher, false);
+    status = retain(flusher, false);
+    ut_flush_state_retained(flusher->segment, status, untorn_message());
 }
 
 static void flush_once(ut_flusher *flusher) {
@@ -147,6 +155,8 @@ static int64_t next_due(const ut_flusher *flusher, int64_t last) {
     if (interval < 0)
         return INT64_MAX;
     int64_t wait = interval;
+    if (flusher->failures > 0 && UT_SEEDED(215))
+        return INT64_MAX;
     if (flusher->failures > 0) {
         unsigned shift = flusher->failures < 8 ? flusher->failures - 1 : 7;
         int64_t backoff = SECOND << shift;
@@ -225,7 +235,8 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
     untorn_status status = ut_reader_open_flusher(writer->segment.name, &flusher->reader);
     if (status != UNTORN_OK)
         goto free_flusher;
-    status = ut_encode_pool_open(config->threads, UT_ENCODE_ALONE, &flusher->pool);
+    status =
+        ut_encode_pool_open(UT_SEEDED(217) ? 1 : config->threads, UT_ENCODE_ALONE, &flusher->pool);
     if (status != UNTORN_OK)
         goto close_reader;
     /* Here, not in the thread: what is asked for from now on is answered. */
@@ -245,6 +256,10 @@ close_reader:
 free_flusher:
     free_flusher(flusher);
     return status;
+}
+
+uint64_t ut_flusher_progress(const ut_flusher *flusher) {
+    return ut_encode_pool_progress(flusher->pool);
 }
 
 void ut_flusher_stop(ut_flusher *flusher) {

@@ -29,6 +29,9 @@ untorn_status ut_flusher_start(untorn_writer *writer, const ut_store *store,
 bool ut_flusher_hold(ut_flusher *flusher, int64_t deadline);
 void ut_flusher_release(ut_flusher *flusher);
 
+/* A number that moves while a flush does: with every chunk that is written or linked. */
+uint64_t ut_flusher_progress(const ut_flusher *flusher);
+
 /* Flush what is not yet in the store; the thread ends. */
 void ut_flusher_stop(ut_flusher *flusher);
 

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "array/definition.h"
+#include "store/lineage.h"
 #include "untorn.h"
 
 #define UT_MANIFEST_VERSION 1u
@@ -111,6 +112,7 @@ typedef struct ut_manifest_snapshot {
     int64_t time;
     uint64_t next_uid;    /* above all that were ever given out */
     unsigned zarr_format; /* of arrays that are written anew */
+    ut_lineage lineage;   /* of the segment that flushed it */
     uint64_t count;
     const unsigned char *bytes;
     uint64_t *offsets; /* of the objects, ascending by name in byte order */
@@ -152,7 +154,8 @@ untorn_status ut_manifest_add_chunk(ut_manifest_writer *writer, uint64_t number,
 /* Of the chunks added so far. */
 ut_manifest_totals ut_manifest_written(const ut_manifest_writer *writer);
 
-/* A snapshot manifest.  Of `head`, uuid, commit, time, next_uid and zarr_format are used. */
+/* A snapshot manifest.  Of `head`, uuid, commit, time, next_uid, zarr_format and lineage are used.
+ */
 untorn_status ut_manifest_begin_snapshot(ut_manifest_writer **writer,
                                          const ut_manifest_snapshot *head, ut_manifest_sink *sink,
                                          void *context);

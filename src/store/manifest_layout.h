@@ -59,7 +59,10 @@ struct ut_manifest_snapshot_head {
     uint64_t commit;
     int64_t time;
     uint64_t next_uid;
-    uint64_t reserved[7];
+    uint64_t nonce[2]; /* of the segment; 0: not told */
+    uint64_t origin_nonce[2];
+    uint64_t origin_commit;
+    uint64_t reserved[2];
 };
 
 struct ut_manifest_entry {

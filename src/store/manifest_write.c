@@ -183,7 +183,10 @@ untorn_status ut_manifest_begin_snapshot(ut_manifest_writer **writer,
         .head = make_head(UT_MANIFEST_SNAPSHOT, sizeof h, head->zarr_format, head->uuid),
         .commit = head->commit,
         .time = head->time,
-        .next_uid = head->next_uid};
+        .next_uid = head->next_uid,
+        .nonce = {head->lineage.nonce[0], head->lineage.nonce[1]},
+        .origin_nonce = {head->lineage.origin_nonce[0], head->lineage.origin_nonce[1]},
+        .origin_commit = head->lineage.origin_commit};
     put(*writer, &h, sizeof h);
     return UNTORN_OK;
 }

@@ -20,15 +20,33 @@
 
 /* --- which --- */
 
+static bool same_uuid(const ut_store_view *view, const uint64_t uuid[2]) {
+    return view->manifest.uuid[0] == uuid[0] && view->manifest.uuid[1] == uuid[1];
+}
+
+/* Of an epoch before the segment's, but nothing that it began from: chunks of equal version need
+ * not have equal content. */
+static bool is_strange(const ut_superblock *super, const ut_store_view *view) {
+    const ut_manifest_snapshot *manifest = &view->manifest;
+    return same_uuid(view, super->uuid) &&
+           ut_lineage_commit(super, &manifest->lineage, manifest->commit) == 0 &&
+           !ut_lineage_is_rival(super, &manifest->lineage, manifest->commit);
+}
+
 /* The newest whole one up to `most`.  None: previous->view stays NULL. */
-static untorn_status open_newest(const ut_store *store, const uint64_t *commits, size_t count,
-                                 uint64_t most, ut_previous *previous) {
+static untorn_status open_newest(const ut_store *store, const ut_superblock *super,
+                                 const uint64_t *commits, size_t count, uint64_t most,
+                                 ut_previous *previous) {
     for (size_t i = 0; i < count; i++) {
         if (commits[i] > most)
             continue;
         untorn_status status = ut_store_view_open(store, commits[i], &previous->view);
-        if (status == UNTORN_OK)
+        if (status == UNTORN_OK && !is_strange(super, previous->view))
             return status;
+        if (status == UNTORN_OK) {
+            ut_store_view_close(previous->view);
+            status = UNTORN_E_ABSENT;
+        }
         previous->view = NULL;
         if (status != UNTORN_E_CORRUPT && status != UNTORN_E_ABSENT)
             return status;
@@ -39,11 +57,11 @@ static untorn_status open_newest(const ut_store *store, const uint64_t *commits,
     return UNTORN_OK;
 }
 
-static bool same_uuid(const ut_store_view *view, const uint64_t uuid[2]) {
-    return view->manifest.uuid[0] == uuid[0] && view->manifest.uuid[1] == uuid[1];
+static bool is_rival(const ut_superblock *super, const ut_store_view *view) {
+    return ut_lineage_is_rival(super, &view->manifest.lineage, view->manifest.commit);
 }
 
-untorn_status ut_previous_open(const ut_store *store, const uint64_t uuid[2], uint64_t commit,
+untorn_status ut_previous_open(const ut_store *store, const ut_superblock *super, uint64_t commit,
                                ut_previous *previous, bool *there) {
     uint64_t *commits = NULL;
     size_t count = 0;
@@ -53,16 +71,18 @@ untorn_status ut_previous_open(const ut_store *store, const uint64_t uuid[2], ui
         return status;
     /* Whose store it is comes first: its commits mean nothing to another segment. */
     bool went_on = count > 0 && commits[0] > commit;
-    status = open_newest(store, commits, count, went_on ? UINT64_MAX : commit, previous);
+    status = open_newest(store, super, commits, count, went_on ? UINT64_MAX : commit, previous);
     if (status != UNTORN_OK)
         goto free_commits;
-    if (previous->view != NULL && !same_uuid(previous->view, uuid))
+    if (previous->view != NULL && !same_uuid(previous->view, super->uuid))
         status = ut_fail(UNTORN_E_FOREIGN_STORE, "%s: belongs to another segment", store->who);
     else if (went_on)
         status = ut_fail(UNTORN_E_FOREIGN_STORE,
                          "%s: has a snapshot of commit %" PRIu64 ", above %" PRIu64
                          ": the store went on without this segment",
                          store->who, commits[0], commit);
+    else if (previous->view != NULL && is_rival(super, previous->view))
+        status = ut_lineage_fail(store->who, "this segment", previous->view->manifest.commit);
     previous->linkable = true;
     *there = previous->view != NULL && previous->view->manifest.commit == commit;
 free_commits:
@@ -79,7 +99,7 @@ static untorn_status open_own(ut_segment *segment, const char *path, uint64_t co
         return status;
     status = ut_store_commits(&previous->other, &commits, &count);
     if (status == UNTORN_OK)
-        status = open_newest(&previous->other, commits, count, commit, previous);
+        status = open_newest(&previous->other, segment->super, commits, count, commit, previous);
     free(commits);
     if (status != UNTORN_OK)
         return status;
@@ -89,6 +109,9 @@ static untorn_status open_own(ut_segment *segment, const char *path, uint64_t co
     if (!same_uuid(previous->view, segment->super->uuid))
         return ut_fail(UNTORN_E_FOREIGN_STORE, "%s: belongs to another segment",
                        previous->other.who);
+    if (is_rival(segment->super, previous->view))
+        return ut_lineage_fail(previous->other.who, segment->message_name,
+                               previous->view->manifest.commit);
     return ut_lease_take(previous->view->path, &previous->lease);
 }
 

@@ -11,7 +11,7 @@
 
 typedef struct ut_previous {
     ut_store_view *view; /* NULL: none */
-    bool skipped;        /* newer ones are damaged */
+    bool skipped;        /* newer ones are damaged, or of another history */
     bool linkable;       /* of the store that is written to */
     int lease;           /* on it, if it is another store's; -1: none */
     ut_store other;      /* that store */
@@ -22,9 +22,10 @@ typedef struct ut_previous {
         .lease = -1, .other = {.lock_fd = -1 }                                                     \
     }
 
-/* The newest whole snapshot of the store that is written to.  *there: it is of this commit.
- * UNTORN_E_FOREIGN_STORE: it is another segment's, or the store has one above `commit`. */
-untorn_status ut_previous_open(const ut_store *store, const uint64_t uuid[2], uint64_t commit,
+/* The newest whole snapshot of the store that is written to, in the segment's history.  *there: it
+ * is of this commit.  UNTORN_E_FOREIGN_STORE: it is another segment's, or the store went on in
+ * another history, or it has one above `commit`. */
+untorn_status ut_previous_open(const ut_store *store, const ut_superblock *super, uint64_t commit,
                                ut_previous *previous, bool *there);
 
 /* For an export: that of the segment's own store, for what is only there, newest up to `commit`,

@@ -27,7 +27,7 @@
 
 struct ut_held_array {
     ut_stored_array *stored;
-    uint64_t commit; /* of the newest snapshot known to have this state of it */
+    uint64_t commit; /* of the newest snapshot known to have this state of it, in this history */
     unsigned references;
     bool dropped; /* not in the list any more */
     ut_held_array *next;
@@ -35,8 +35,7 @@ struct ut_held_array {
 
 struct ut_read_through {
     ut_store store;
-    bool owned; /* by the segment of this UUID: another's snapshots are none of its */
-    uint64_t uuid[2];
+    const ut_superblock *owner; /* whose snapshots count; NULL: all do */
     unsigned threads;
     pthread_mutex_t lock; /* of what follows */
     ut_held_array *held;  /* most recently used first */
@@ -121,7 +120,8 @@ static untorn_status view_of(ut_read_through *rt, uint64_t commit) {
     untorn_status status = ut_store_view_open(&rt->store, commit, &view);
     if (status != UNTORN_OK)
         return status;
-    if (rt->owned && memcmp(view->manifest.uuid, rt->uuid, sizeof rt->uuid) != 0) {
+    const ut_superblock *owner = rt->owner;
+    if (owner != NULL && memcmp(view->manifest.uuid, owner->uuid, sizeof owner->uuid) != 0) {
         ut_store_view_close(view);
         return ut_fail(UNTORN_E_FOREIGN_STORE, "%s: belongs to another segment", rt->store.who);
     }
@@ -137,15 +137,31 @@ static bool same_chunks(const ut_definition *a, const ut_definition *b) {
            strcmp(a->dtype.text, b->dtype.text) == 0;
 }
 
+/* The commit of the owner's history that rt->view is of; 0: of none. */
+static uint64_t commit_of_view(const ut_read_through *rt) {
+    const ut_manifest_snapshot *manifest = &rt->view->manifest;
+    return rt->owner != NULL ? ut_lineage_commit(rt->owner, &manifest->lineage, manifest->commit)
+                             : manifest->commit;
+}
+
+static bool is_rival(const ut_read_through *rt) {
+    const ut_manifest_snapshot *manifest = &rt->view->manifest;
+    return rt->owner != NULL &&
+           ut_lineage_is_rival(rt->owner, &manifest->lineage, manifest->commit);
+}
+
 /* The array in rt->view.  *held is NULL if that does not fit. */
 static untorn_status look_in_view(ut_read_through *rt, const search *wanted, ut_held_array **out) {
     ut_manifest_object object;
+    uint64_t commit = commit_of_view(rt);
     *out = NULL;
+    if (commit < wanted->at_least || commit == 0)
+        return UNTORN_OK;
     if (!ut_manifest_find_object(&rt->view->manifest, wanted->definition->name, &object) ||
         object.kind != UT_KIND_ARRAY || object.uid != wanted->definition->uid ||
-        (object.data_commit > wanted->data_commit && !UT_SEEDED(309)))
+        (object.data_commit > wanted->data_commit && !UT_SEEDED(309)) ||
+        object.data_commit > commit)
         return UNTORN_OK;
-    uint64_t commit = rt->view->manifest.commit;
     for (ut_held_array *held = rt->held; held != NULL; held = held->next)
         if (held->stored->manifest.uid == object.uid &&
             held->stored->manifest.file_hash == object.file_hash) {
@@ -188,10 +204,10 @@ static bool is_damage(untorn_status status) {
 
 /* Newest first through the snapshots.  *held is NULL if none fits; *gone: one vanished meanwhile.
  * A damaged one is passed over: an older one that is recent enough will do as well.  If there is
- * none, the damage is the reason. */
+ * none, the damage is the reason, or that the store goes on without the segment. */
 static untorn_status look_in_store(ut_read_through *rt, const search *wanted, ut_held_array **held,
                                    bool *gone) {
-    uint64_t *commits;
+    uint64_t *commits, rival = 0;
     size_t count;
     *held = NULL;
     *gone = false;
@@ -199,11 +215,15 @@ static untorn_status look_in_store(ut_read_through *rt, const search *wanted, ut
     if (status != UNTORN_OK)
         return store_is_gone(rt) ? ut_fail(UNTORN_E_CORRUPT, "%s", untorn_message()) : status;
     char damage[1024] = "";
-    for (size_t i = 0; i < count && *held == NULL && commits[i] >= wanted->at_least; i++) {
+    /* The newest one also where it will not do: it tells whose the store is. */
+    for (size_t i = 0; i < count && *held == NULL && (i == 0 || commits[i] >= wanted->at_least);
+         i++) {
         status = view_of(rt, commits[i]);
+        if (status == UNTORN_OK && rival == 0 && is_rival(rt))
+            rival = commits[i];
         if (status == UNTORN_OK)
             status = look_in_view(rt, wanted, held);
-        if (is_damage(status) && damage[0] == '\0')
+        if (is_damage(status) && damage[0] == '\0' && commits[i] >= wanted->at_least)
             snprintf(damage, sizeof damage, "%s", untorn_message());
         if (status == UNTORN_E_ABSENT)
             *gone = true;
@@ -215,6 +235,8 @@ static untorn_status look_in_store(ut_read_through *rt, const search *wanted, ut
     free(commits);
     if (status == UNTORN_OK && *held == NULL && damage[0] != '\0')
         return ut_fail(UNTORN_E_CORRUPT, "%s", damage);
+    if (status == UNTORN_OK && *held == NULL && rival != 0 && !*gone)
+        return ut_lineage_fail(rt->store.who, "the segment that is read", rival);
     return status;
 }
 
@@ -410,6 +432,8 @@ untorn_status ut_read_through_fetch(ut_read_through *rt, const ut_wanted *wanted
     pthread_mutex_init(&b.lock, NULL);
     pthread_t threads[64];
     unsigned started = 0, most = rt->threads < 64 ? rt->threads : 64;
+    if (UT_SEEDED(314))
+        most = 1;
     while (started + 1 < most && started + 1 < count &&
            ut_thread_start(&threads[started], work, &b) == 0)
         started++;
@@ -445,9 +469,8 @@ untorn_status ut_read_through_open(const char *store_path, size_t cache_bytes, u
     return UNTORN_OK;
 }
 
-void ut_read_through_own(ut_read_through *rt, const uint64_t uuid[2]) {
-    memcpy(rt->uuid, uuid, sizeof rt->uuid);
-    rt->owned = true;
+void ut_read_through_own(ut_read_through *rt, const ut_superblock *super) {
+    rt->owner = super;
 }
 
 void ut_read_through_close(ut_read_through *rt) {

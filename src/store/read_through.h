@@ -11,8 +11,13 @@
  * which what is absent there has been so: a snapshot at or above that commit, with the array at or
  * before D, has the subtree as it is.
  *
+ * WHOSE IT IS.  Numbers are compared within one history only (lineage.h).  A snapshot of a segment
+ * that was made from one of this segment's counts as if it were of the commit from which that
+ * began; any other of another history does not count.
+ *
  * WHEN IT IS GONE.  Snapshots are deleted when they are old.  If there is none that will do, what
- * is read has been overtaken, unless it is the newest there is; then the store is damaged.
+ * is read has been overtaken, unless it is the newest there is; then the store is damaged.  Where
+ * the store goes on in another history, that is the error.
  *
  * A record's file is checked by length and hash before it is decoded: a missing, cut or changed
  * file is an error with its name, never fill values.
@@ -28,8 +33,9 @@ typedef struct ut_read_through ut_read_through;
 /* `who` is how messages begin.  Any number of threads may fetch. */
 untorn_status ut_read_through_open(const char *store_path, size_t cache_bytes, unsigned threads,
                                    ut_read_through **read_through);
-/* The store of this segment only: uids and commits of another's mean nothing here. */
-void ut_read_through_own(ut_read_through *read_through, const uint64_t uuid[2]);
+/* The store of this segment only: uids and commits of another's, or of another history, mean
+ * nothing here.  `super` stays mapped. */
+void ut_read_through_own(ut_read_through *read_through, const ut_superblock *super);
 void ut_read_through_close(ut_read_through *read_through); /* NULL is allowed */
 
 /* As ut_backing.fetch(). */

@@ -29,7 +29,7 @@ static untorn_status fetch(untorn_reader *reader, const ut_wanted *wanted, size_
             status =
                 ut_read_through_open(config.path, reader->cache_bytes, reader->threads, &opened);
         if (status == UNTORN_OK)
-            ut_read_through_own(opened, reader->segment->super->uuid);
+            ut_read_through_own(opened, reader->segment->super);
         reader->backed = opened;
     }
     ut_read_through *read_through = reader->backed;
@@ -68,7 +68,7 @@ untorn_status untorn_request_flush(untorn_reader *reader, int64_t timeout, uint6
                        segment->message_name);
     int64_t begin = ut_clock_monotonic();
     ut_flush_wish wish;
-    ut_flush_ask(segment, ut_load_acquire(&segment->super->commit), &wish);
+    ut_flush_demand(segment, ut_load_acquire(&segment->super->commit), &wish);
     for (int error = 0;;) {
         uint32_t ended = ut_flush_ended(segment);
         untorn_status status, gone = untorn_reader_check(reader);

@@ -190,7 +190,8 @@ static untorn_status put_manifest(const ut_snapshot_writer *writer, ut_durable_f
                                  .commit = from->commit,
                                  .time = from->time,
                                  .next_uid = from->next_uid,
-                                 .zarr_format = from->format};
+                                 .zarr_format = from->format,
+                                 .lineage = from->lineage};
     ut_manifest_writer *manifest;
     untorn_status status = ut_manifest_begin_snapshot(&manifest, &head, sink, file);
     if (status != UNTORN_OK)

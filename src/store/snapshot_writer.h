@@ -22,6 +22,7 @@ typedef struct ut_snapshot_head {
     uint64_t next_uid;
     ut_zarr_format format;
     bool real_directories; /* arrays lie in the snapshot itself, and nothing is linked: an export */
+    ut_lineage lineage;    /* of the segment */
 } ut_snapshot_head;
 
 typedef struct ut_snapshot_writer ut_snapshot_writer;

@@ -260,6 +260,11 @@ static untorn_status take_lock(ut_store *store) {
     if (status != UNTORN_OK)
         return status;
     int fd = open_guarded(path);
+    if (fd < 0 && errno == EROFS)
+        return ut_fail(
+            UNTORN_E_PERMISSION,
+            "%s: lies on a read-only file system: it can be read, but no writer can have it",
+            store->who);
     if (fd < 0)
         return ut_fail_errno(ut_durable_status(errno), errno, "%s: cannot open %s", store->who,
                              path);

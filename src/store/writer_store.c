@@ -18,6 +18,7 @@
 #include "base/file_ops.h"
 #include "base/fork_guard.h"
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "store/recovery.h"
 #include "store/retention.h"
 
@@ -54,9 +55,13 @@ static untorn_status check_options(const char *segment, const untorn_writer_opti
     return UNTORN_OK;
 }
 
+static bool reads_only(const opening *o) {
+    return (o->options->flags & UNTORN_READ_STORE) != 0;
+}
+
 static untorn_status open_store(opening *o, const char *path) {
     ut_writer_store *attached = o->attached;
-    untorn_status status = ut_store_open(&attached->store, path, true);
+    untorn_status status = ut_store_open(&attached->store, path, !reads_only(o));
     if (status != UNTORN_OK)
         return status;
     attached->opened = true;
@@ -81,7 +86,7 @@ static untorn_status creating(void *context, ut_segment_options *create) {
     if (status != UNTORN_OK)
         return status;
     uint64_t epoch = (count > 0 ? commits[0] >> UT_EPOCH_SHIFT : 0) + 1;
-    if (count > 0 && commits[0] > o->view->manifest.commit)
+    if (count > 0 && commits[0] > o->view->manifest.commit && !reads_only(o))
         status =
             ut_recovery_put_aside(&o->attached->store, commits, count, o->view->manifest.commit);
     free(commits);
@@ -94,6 +99,8 @@ static untorn_status creating(void *context, ut_segment_options *create) {
     memcpy(create->uuid, o->view->manifest.uuid, sizeof create->uuid);
     create->first_commit = epoch << UT_EPOCH_SHIFT | 1;
     create->next_uid = o->view->manifest.next_uid;
+    create->origin_commit = o->view->manifest.commit;
+    memcpy(create->origin_nonce, o->view->manifest.lineage.nonce, sizeof create->origin_nonce);
     return UNTORN_OK;
 }
 
@@ -187,11 +194,14 @@ static untorn_status check_belongs(const untorn_writer *writer, const ut_store *
         if (memcmp(view->manifest.uuid, super->uuid, sizeof super->uuid) != 0)
             status = ut_fail(UNTORN_E_FOREIGN_STORE, "%s: belongs to another segment than %s",
                              store->who, writer->segment.message_name);
+        else if (ut_lineage_is_rival(super, &view->manifest.lineage, commits[i]))
+            status = ut_lineage_fail(store->who, writer->segment.message_name, commits[i]);
         *newest = view->manifest.commit;
         *time = view->manifest.time;
         ut_store_view_close(view);
     }
-    if (status == UNTORN_OK && count > 0 && commits[0] > writer->publisher.commit)
+    if (status == UNTORN_OK && count > 0 && commits[0] > writer->publisher.commit &&
+        !UT_SEEDED(218))
         status =
             ut_fail(UNTORN_E_FOREIGN_STORE,
                     "%s: went on without %s: its newest snapshot is of commit %" PRIu64
@@ -250,6 +260,8 @@ static void alarmed(untorn_writer *writer) {
     const ut_writer_store *attached = writer->store;
     ut_flush_wish wish;
     writer->alarm = writer->written + attached->config.flush_bytes;
+    if (UT_SEEDED(213))
+        return;
     ut_flush_ask(&writer->segment, writer->publisher.commit, &wish);
 }
 
@@ -273,7 +285,7 @@ static untorn_status opened(void *context, untorn_writer *writer) {
     if (status == UNTORN_OK)
         status = check_complete(o, writer, newest);
     /* Its flusher may have died or failed before it was synced: it counts as flushed from here. */
-    if (status == UNTORN_OK && newest != 0)
+    if (status == UNTORN_OK && newest != 0 && !reads_only(o))
         status = ut_store_confirm(&attached->store, newest);
     writer->store = attached;
     for (uint32_t i = 0; i < writer->arrays_capacity && status == UNTORN_OK; i++)
@@ -281,12 +293,16 @@ static untorn_status opened(void *context, untorn_writer *writer) {
             status = admit(writer, writer->arrays[i]->definition);
     if (status != UNTORN_OK)
         return status;
-    ut_retention_clean(&attached->store); /* what cannot be removed now is in nobody's way */
+    if (!reads_only(o))
+        ut_retention_clean(&attached->store); /* what cannot be removed now is in nobody's way */
     ut_flush_config_store(&writer->segment, config);
     ut_flush_state_adopt(&writer->segment, newest, time);
     writer->admit = admit;
+    if (reads_only(o)) /* there is no flusher */
+        return UNTORN_OK;
     writer->alarmed = alarmed;
-    writer->alarm = config->flush_bytes;
+    if (config->interval >= 0) /* on demand is on demand only, whatever was written */
+        writer->alarm = config->flush_bytes;
     return UNTORN_OK;
 }
 
@@ -319,7 +335,7 @@ untorn_status untorn_writer_open(const char *segment, const untorn_writer_option
     ut_store_view_close(o.view);
     if (status == UNTORN_OK && writer->store != NULL)
         status = ut_eviction_start(writer, attached->store.path, &attached->eviction);
-    if (status == UNTORN_OK && writer->store != NULL)
+    if (status == UNTORN_OK && writer->store != NULL && !reads_only(&o))
         status = ut_flusher_start(writer, &attached->store, &attached->config, options->notify,
                                   options->notify_context, &attached->flusher);
     if (status != UNTORN_OK && writer != NULL)
@@ -336,10 +352,12 @@ void untorn_writer_close(untorn_writer *writer) {
         return;
     ut_writer_store *attached = writer->store;
     if (attached != NULL && writer->fork_generation != ut_fork_generation()) {
-        ut_flusher_forget(attached->flusher);
+        if (attached->flusher != NULL)
+            ut_flusher_forget(attached->flusher);
     } else if (attached != NULL) {
         untorn_abort(writer);
-        ut_flusher_stop(attached->flusher);
+        if (attached->flusher != NULL)
+            ut_flusher_stop(attached->flusher);
     }
     ut_writer_close(writer);
     if (attached != NULL)
@@ -353,8 +371,11 @@ untorn_status untorn_flush(untorn_writer *writer, uint64_t *commit) {
     ut_segment *segment = &writer->segment;
     if (writer->store == NULL)
         return ut_fail(UNTORN_E_STATE, "%s: has no store", segment->message_name);
+    const ut_writer_store *attached = writer->store;
+    if (attached->flusher == NULL)
+        return ut_fail(UNTORN_E_STATE, "%s: its store is only read", segment->message_name);
     ut_flush_wish wish;
-    ut_flush_ask(segment, writer->publisher.commit, &wish);
+    ut_flush_demand(segment, writer->publisher.commit, &wish);
     for (;;) {
         uint32_t ended = ut_flush_ended(segment);
         if (ut_flush_answered(segment, &wish, commit, &status))

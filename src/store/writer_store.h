@@ -8,10 +8,10 @@
 #include "store/store_view.h"
 
 typedef struct ut_writer_store {
-    ut_store store; // open for writing once `opened`
+    ut_store store; // open once `opened`, for writing if there is a flusher
     bool opened;
     ut_flush_config config;
-    ut_flusher *flusher;
+    ut_flusher *flusher; // NULL: the store is only read
     ut_eviction *eviction;
     untorn_notify *notify;
     void *notify_context;

@@ -31,8 +31,9 @@ static int print_path(const char *store, uint64_t commit) {
 /* Ask the live writer, in slices, so that progress is shown. */
 static untorn_status ask_writer(untorn_reader *reader, int64_t timeout, uint64_t *commit) {
     int64_t end = ut_cli_monotonic_now() + timeout;
-    for (;;) {
-        int64_t slice = SLICE_NS;
+    // Each slice asks anew, for a flush that begins after: one has to outlast two slow flushes.
+    for (int64_t longest = SLICE_NS;; longest += longest) {
+        int64_t slice = longest;
         if (timeout >= 0 && end - ut_cli_monotonic_now() < slice)
             slice = end - ut_cli_monotonic_now();
         untorn_status status = untorn_request_flush(reader, slice > 0 ? slice : 0, commit);

@@ -10,7 +10,9 @@
 #include "tools/say.h"
 #include "tools/session.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
 
 static int check_store(const char *store) {
     untorn_store_listing *listing;
@@ -20,6 +22,13 @@ static int check_store(const char *store) {
     size_t count = listing->count;
     untorn_store_listing_free(listing);
     return count ? 0 : ut_cli_say_failed("store \"%s\": has no snapshot", store);
+}
+
+/* Where nothing can be written, reading has to do. */
+static unsigned flags_for(const char *store) {
+    struct statvfs system;
+    bool read_only = statvfs(store, &system) == 0 && (system.f_flag & ST_RDONLY) != 0;
+    return UNTORN_CREATE_ONLY | (read_only ? UNTORN_READ_STORE : 0);
 }
 
 static int print_loaded(const char *segment, untorn_writer *writer) {
@@ -60,7 +69,7 @@ static int run(const struct ut_arguments *arguments) {
     untorn_writer *writer = NULL;
     if (exit_status == 0)
         exit_status =
-            ut_cli_session_open_store(arguments, segment, store, UNTORN_CREATE_ONLY, &writer);
+            ut_cli_session_open_store(arguments, segment, store, flags_for(store), &writer);
     if (exit_status)
         return exit_status;
     if (ut_cli_option(arguments, "warm") != NULL)
@@ -85,7 +94,9 @@ const struct ut_command ut_cli_command_load = {
         "Nothing is read but what describes the arrays: data are read from the store when they\n"
         "are first needed, or now, with --warm, as far as there is memory. Prints the segment's\n"
         "commit, which is above all in the store, and the number of arrays. It is an error if\n"
-        "the segment exists.\n",
+        "the segment exists. From a STORE on a read-only file system a segment can be made, too: "
+        "it can\n"
+        "be read, but no writer opens it while STORE cannot be written.\n",
     .options = options,
     .least_operands = 2,
     .most_operands = 2,

@@ -9,14 +9,19 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #define INTERVAL_NS 250000000
 
+/* 0: every line is due, the first one at once. */
+#define INTERVAL_VARIABLE "UNTORN_PROGRESS_MS"
+
 // Atomic, for warnings come from the thread that flushes and take the line away.
 static _Atomic bool shown;
 static int64_t last_shown;
+static int64_t interval = INTERVAL_NS;
 
 static int64_t monotonic_now(void) {
     struct timespec now;
@@ -27,11 +32,14 @@ static int64_t monotonic_now(void) {
 bool ut_cli_progress_due(void) {
     static int is_terminal = -1;
     if (is_terminal < 0) {
+        const char *milliseconds = getenv(INTERVAL_VARIABLE);
         is_terminal = isatty(STDERR_FILENO);
+        if (milliseconds != NULL && *milliseconds != '\0')
+            interval = strtol(milliseconds, NULL, 10) % 1000000 * 1000000;
         // Work that ends at once shows nothing: the first line is due one interval from here.
         last_shown = monotonic_now();
     }
-    return is_terminal && monotonic_now() - last_shown >= INTERVAL_NS;
+    return is_terminal && monotonic_now() - last_shown >= interval;
 }
 
 void ut_cli_progress_show(const char *format, ...) {

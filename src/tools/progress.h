@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * One line on standard error that tells how far long work has come.  Shown only when standard
- * error is a terminal, so that logs and pipes never see it, and at most a few times a second.
+ * error is a terminal, so that logs and pipes never see it, and at most a few times a second; a
+ * number of milliseconds in the environment variable UNTORN_PROGRESS_MS is another interval.
  */
 #ifndef UT_PROGRESS_H
 #define UT_PROGRESS_H

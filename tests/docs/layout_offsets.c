@@ -51,6 +51,8 @@ static void superblock(void) {
     FIELD(ut_superblock, mode);
     FIELD(ut_superblock, control_mode);
     FIELD(ut_superblock, check);
+    FIELD(ut_superblock, origin_commit);
+    FIELD(ut_superblock, origin_nonce);
     FIELD(ut_superblock, reserved0);
     FIELD(ut_superblock, commit);
     FIELD(ut_superblock, reserved1);

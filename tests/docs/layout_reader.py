@@ -226,7 +226,10 @@ class Segment:
             if not length:
                 raise Corrupt("a chunk is only in the store, but there is none")
             at = STORE + 896
-            self.store = store_reader.Store(bytes(self.view[at:at + length]), xxh3)
+            history = store_reader.History(*struct.unpack_from("<QQ", self.view, 24),
+                                           *struct.unpack_from("<QQQ", self.view, 96),
+                                           self.word(256) >> 48)
+            self.store = store_reader.Store(bytes(self.view[at:at + length]), xxh3, history)
         try:
             return self.store.chunk(definition, descriptor.data_commit, place, extent, version,
                                     bool(ref & SUBTREE))

@@ -103,6 +103,10 @@ class Snapshot(Manifest):
     def __init__(self, path, xxh3):
         super().__init__(path, 2, xxh3)
         self.arrays = {}
+        self.commit, = struct.unpack_from("<Q", self.data, 48)
+        self.nonce = struct.unpack_from("<QQ", self.data, 72)
+        self.origin_nonce = struct.unpack_from("<QQ", self.data, 88)
+        self.origin_commit, = struct.unpack_from("<Q", self.data, 104)
         at = self.head
         for _ in range(self.count):
             size, kind, uid = struct.unpack_from("<IIQ", self.data, at)
@@ -134,9 +138,27 @@ class Array(Manifest):
             at += record
 
 
+class History:
+    """The segment's, out of its superblock."""
+
+    def __init__(self, nonce0, nonce1, origin_commit, origin_nonce0, origin_nonce1, epoch):
+        self.nonce, self.origin_nonce = (nonce0, nonce1), (origin_nonce0, origin_nonce1)
+        self.origin_commit, self.epoch = origin_commit, epoch
+
+    def commit_of(self, snapshot):
+        """The commit that the snapshot counts as being of; 0: of none."""
+        if snapshot.nonce == (0, 0):
+            return snapshot.commit if snapshot.commit >> 48 <= self.epoch else 0
+        if snapshot.nonce == self.nonce:
+            return snapshot.commit
+        if snapshot.nonce == self.origin_nonce and snapshot.commit <= self.origin_commit:
+            return snapshot.commit
+        return snapshot.origin_commit if snapshot.origin_nonce == self.nonce else 0
+
+
 class Store:
-    def __init__(self, path, xxh3):
-        self.path, self.xxh3 = os.fsdecode(path), xxh3
+    def __init__(self, path, xxh3, history):
+        self.path, self.xxh3, self.history = os.fsdecode(path), xxh3, history
         self.snapshots, self.arrays = {}, {}
 
     def find(self, definition, data_commit, version):
@@ -152,8 +174,10 @@ class Store:
                     self.snapshots[commit] = Snapshot(base + "/.manifest", self.xxh3)
                 except FileNotFoundError:
                     raise Gone
+            counts = self.history.commit_of(self.snapshots[commit])
             found = self.snapshots[commit].arrays.get(definition.name)
-            if found is None or found[0] != definition.uid or found[1] > data_commit:
+            if found is None or found[0] != definition.uid or found[1] > data_commit or \
+                    counts < max(version, found[1], 1):
                 continue
             directory = "%s/arrays/%s" % (self.path, found[2]) if found[2] else \
                 "%s/snapshots/%d/%s" % (self.path, commit, definition.name)

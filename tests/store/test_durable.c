@@ -234,7 +234,7 @@ static void links_that_are_refused_are_copied(void **state) {
         must(stat(in(directory, "to"), &to) == 0 && copy && from.st_ino != to.st_ino, "copied");
         must_hold(in(directory, "to"), bytes, 600000);
     }
-    must_say(UNTORN_E_SYSTEM, "absent",
+    must_say(UNTORN_E_ABSENT, "absent",
              ut_durable_link(WHO, in(directory, "absent"), in(directory, "x"), NULL));
     /* A copy that fails leaves nothing. */
     long failed = 1;

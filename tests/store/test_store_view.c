@@ -314,7 +314,8 @@ static void a_large_manifest(void **state) {
     ut_snapshot_writer *writer;
     ut_array_writer *w;
     sample_begin(&store, "viewlarge");
-    ut_snapshot_head head = {{1, 2}, FIRST, 0, 100, UT_ZARR_V2, false};
+    ut_snapshot_head head = {
+        .uuid = {1, 2}, .commit = FIRST, .next_uid = 100, .format = UT_ZARR_V2};
     must_ok(ut_snapshot_writer_begin(&store, &head, &writer));
     uint64_t shape[] = {CHUNKS}, chunk[] = {1};
     untorn_definition from = UNTORN_DEFINITION_INIT;

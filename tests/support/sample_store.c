@@ -120,7 +120,12 @@ static int no_sync(int fd) {
 
 static void publish(const ut_store *store, uint64_t commit, uint64_t previous, unsigned changed,
                     ut_zarr_format format, bool real_directories) {
-    ut_snapshot_head head = {{11, 12}, commit, 1000000007, 100, format, real_directories};
+    ut_snapshot_head head = {.uuid = {11, 12},
+                             .commit = commit,
+                             .time = 1000000007,
+                             .next_uid = 100,
+                             .format = format,
+                             .real_directories = real_directories};
     ut_snapshot_writer *writer;
     ut_store_view *view = NULL;
     must_ok(ut_snapshot_writer_begin(store, &head, &writer));

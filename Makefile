@@ -9,6 +9,7 @@
 #   make bench-full     the same in full       make performance-doc   docs/ from its results
 #   make deps-bench     install peers, too     make format   make check-format
 #   make check-instructions  whether reading and committing take more instructions than is kept
+#   make check-large    the same tests with arrays of gigabytes, in minutes
 #   make check-interop  whether other Zarr programs, which it installs, read what is flushed
 #   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir=
 #   make uninstall      the same variables        make man      the manual pages, in build/man
@@ -90,7 +91,7 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
 benches := $(patsubst %.c,$(B)/%,$(bench_src))
 
-.PHONY: all libs tools tests demos benches check check-interop demo bench bench-full \
+.PHONY: all libs tools tests demos benches check check-large check-interop demo bench bench-full \
         performance-doc deps deps-build deps-check deps-bench deps-peers format check-format man \
         install uninstall dist clean FORCE
 
@@ -182,6 +183,12 @@ check: deps-check
 	$(Q)$(MAKE) --no-print-directory all tests demos
 	+$(Q)$(run_env) JOBS='$(JOBS)' TESTS='$(TESTS)' tests/run_tests.sh \
 	    tests/check_layers.sh $(tests) $(test_sh)
+
+# The sizes that take minutes: an array of 1 GiB behind 16 MiB, and 2 GiB appended to 32 MiB.
+check-large: deps-check
+	$(Q)$(MAKE) --no-print-directory all tests
+	+$(Q)$(run_env) UNTORN_TEST_LARGE=1 UNTORN_TEST_TIMEOUT=600 JOBS='$(JOBS)' tests/run_tests.sh \
+	    $(B)/tests/cache/test_cache_large $(B)/tests/cache/test_append_for_ever
 
 check-interop: deps-build
 	$(Q)$(MAKE) --no-print-directory all

@@ -4,7 +4,7 @@
  *
  * Every value follows from its place, so readers need no oracle: one process reads random old
  * regions and the newest rows, over and over, and one follows the length, while the writer appends
- * four times what the segment holds (2 GiB with UNTORN_TEST_SCALE=1000 or more).
+ * four times what the segment holds (2 GiB with UNTORN_TEST_LARGE=1).
  *
  * A row has 4 KiB.  Beside it grows an array of 64-byte chunks, whose table is a quarter of its
  * data, so that tables have to leave memory, too.
@@ -162,9 +162,9 @@ static void P10_append_for_ever(void **state) {
     (void)state;
     skip_under_tsan();
     struct growing growing = {.board = test_shared(sizeof(struct board)), .seed = test_seed()};
-    uint64_t bytes = test_count(100) >= 1000 ? UINT64_C(2) << 30
-                     : TEST_ASAN             ? UINT64_C(64) << 20
-                                             : UINT64_C(128) << 20;
+    uint64_t bytes = test_large() ? UINT64_C(2) << 30
+                     : TEST_ASAN  ? UINT64_C(64) << 20
+                                  : UINT64_C(128) << 20;
     struct test_rng rng = {growing.seed};
     untorn_writer_array *array, *small;
     uint64_t shape[2] = {0, COLUMNS}, chunks[2] = {16, COLUMNS}; // 64 KiB

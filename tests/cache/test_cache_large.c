@@ -3,8 +3,8 @@
  * An array much larger than its segment: random regions are written, read, appended and cut, with
  * flushes, evictions, kills and restarts mixed in, against an oracle in memory.
  *
- * The segment has 16 MiB.  The array has 64 MiB; with UNTORN_TEST_SCALE=1000 or more it has 1 GiB,
- * as has the oracle.  The oracle of the last flush is a list of what was overwritten since, to go
+ * The segment has 16 MiB.  The array has 64 MiB; with UNTORN_TEST_LARGE=1 it has 1 GiB, as has the
+ * oracle.  The oracle of the last flush is a list of what was overwritten since, to go
  * back to when the segment is lost.
  */
 #include <stdlib.h>
@@ -224,9 +224,7 @@ static void step(struct large *large) {
 
 static void P10_an_array_of_many_times_the_segment(void **state) {
     (void)state;
-    uint64_t bytes = test_count(100) >= 1000  ? 1u << 30
-                     : TEST_ASAN || TEST_TSAN ? 32u << 20
-                                              : 64u << 20;
+    uint64_t bytes = test_large() ? 1u << 30 : TEST_ASAN || TEST_TSAN ? 32u << 20 : 64u << 20;
     struct large large = {
         .rng = {test_seed()}, .capacity = bytes / (COLUMNS * sizeof(uint32_t)), .next_value = 1};
     cache_begin(&large.cache, "large", SIZE);

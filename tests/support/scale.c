@@ -22,6 +22,11 @@ uint64_t test_count_at_least(uint64_t least, uint64_t count) {
     return scaled < least ? least : scaled;
 }
 
+int test_large(void) {
+    const char *text = getenv("UNTORN_TEST_LARGE");
+    return text && text[0] == '1';
+}
+
 uint64_t test_seed(void) {
     static uint64_t seed;
     static int known;

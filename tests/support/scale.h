@@ -2,7 +2,8 @@
 /*
  * How much a test does and with which seed, from the environment:
  * UNTORN_TEST_SCALE (percent, default 100), UNTORN_TEST_SEED (default: the clock;
- * printed, so that a failure can be repeated).  And which sanitizer is in.
+ * printed, so that a failure can be repeated), UNTORN_TEST_LARGE (1: arrays of
+ * gigabytes, in the tests that have them).  And which sanitizer is in.
  */
 #ifndef UT_TEST_SCALE_H
 #define UT_TEST_SCALE_H
@@ -39,6 +40,9 @@ uint64_t test_count(uint64_t count);
 // As many, but never fewer than `least`: where the test asks for a share of what chance brings, of
 // so many that chance does not deny it.
 uint64_t test_count_at_least(uint64_t least, uint64_t count);
+
+// Whether arrays are to be as large as they get.
+int test_large(void);
 
 // The run's seed, printed when first asked for.
 uint64_t test_seed(void);

@@ -316,6 +316,7 @@ $(B)/man/%.5: docs/man/markdown_to_man.awk include/untorn.h Makefile
 # ---------------------------------------------------------------- install
 
 documents := README.md LICENSE $(wildcard docs/*.md)
+doc_plots := $(wildcard docs/plots/*.svg)
 
 install: all man
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)' \
@@ -336,6 +337,8 @@ install: all man
 	@for call in $(calls); do \
 	    echo '.so man3/untorn.3' >'$(DESTDIR)$(mandir)'/man3/$$call.3 || exit 1; done
 	$(INSTALL) -m 644 $(documents) '$(DESTDIR)$(docdir)'
+	[ -z '$(doc_plots)' ] || { $(INSTALL) -d '$(DESTDIR)$(docdir)/plots' && \
+	    $(INSTALL) -m 644 $(doc_plots) '$(DESTDIR)$(docdir)/plots'; }
 	$(INSTALL) -m 644 src/tools/untorn.bash-completion '$(DESTDIR)$(bashcompletiondir)/untorn'
 	ln -sf untorn '$(DESTDIR)$(bashcompletiondir)/shmstat'
 	@# Programs find a new library only once the loader's cache knows it.
@@ -352,7 +355,8 @@ uninstall:
 	@for page in $(notdir $(man_pages)) $(addsuffix .3,$(calls)); do \
 	    rm -f '$(DESTDIR)$(mandir)'/man$${page##*.}/$$page; done
 	@for document in $(notdir $(documents)); do rm -f '$(DESTDIR)$(docdir)'/$$document; done
-	@rmdir '$(DESTDIR)$(docdir)' 2>/dev/null || true
+	@for plot in $(notdir $(doc_plots)); do rm -f '$(DESTDIR)$(docdir)'/plots/$$plot; done
+	@rmdir '$(DESTDIR)$(docdir)/plots' '$(DESTDIR)$(docdir)' 2>/dev/null || true
 
 # The same bytes for the same commit, whoever makes it: git archive takes names, modes and times
 # from the commit, and gzip -n leaves out its own.

@@ -172,8 +172,9 @@ typedef struct untorn_writer untorn_writer;
 typedef struct untorn_writer_array untorn_writer_array;
 
 /*
- * Told what nobody asked about: that a flush failed, or that the newest store snapshot is damaged
- * and an older one was taken.  `sentence` lives until the callback returns.  Called from the thread
+ * Told what nobody asked about: that a flush failed, that a file of the store is missing or of
+ * another length and was written anew, or that the newest store snapshot is damaged and an older
+ * one was taken.  `sentence` lives until the callback returns.  Called from the thread
  * that opens the writer, or from the flusher's; it must not call anything on this writer.
  */
 typedef void untorn_notify(void *context, untorn_status status, const char *sentence);
@@ -203,7 +204,8 @@ typedef struct untorn_writer_options {
      */
     const char *store;
     int64_t flush_interval;  /* ns, default 1 s; an interval shorter than its flush stretches */
-    uint64_t flush_bytes;    /* flush also when this much was written; default: an eighth of size */
+    uint64_t flush_bytes;    /* flush also when this much was written; default: an eighth of size;
+                              * without effect if flush_interval is UNTORN_ON_DEMAND */
     unsigned flush_threads;  /* that compress, default 1 */
     unsigned store_format;   /* of Zarr: 2 (default) or 3, for arrays that are written anew */
     unsigned keep_snapshots; /* store snapshots that are kept, default 4 ... */
@@ -638,7 +640,7 @@ typedef struct untorn_flush_state {
     uint64_t flushes;        /* that succeeded */
     uint64_t failures;       /* since the last one that succeeded */
     int64_t failed;          /* when the last one failed; 0: none did */
-    untorn_status status;    /* of the last one */
+    untorn_status status;    /* of the last one, or of deleting old snapshots after it */
     char error[512];         /* the last failure's sentence; "" if none */
     uint64_t bytes_written;  /* of chunk files, by the last flush that succeeded */
     uint64_t chunks_written;
@@ -654,7 +656,8 @@ UNTORN_API untorn_status untorn_reader_flush_state(untorn_reader *reader,
  * Ask the live writer to flush, and wait until the commit that is the last now is in the store.
  * *commit (may be NULL) gets that of the store snapshot.  Needs rights to the control file.
  * UNTORN_E_STATE: the segment has no store.  UNTORN_E_PERMISSION, _TIMEOUT, _INTERRUPTED,
- * _WRITER_CLOSED, _WRITER_DIED, _REMOVED, _REPLACED, or the error of the flush.
+ * _WRITER_CLOSED, _WRITER_DIED, _REMOVED, _REPLACED, or the error of the flush, such as
+ * UNTORN_E_NO_STORE if the store was moved or removed.
  */
 UNTORN_API untorn_status untorn_request_flush(untorn_reader *reader, int64_t timeout,
                                               uint64_t *commit);

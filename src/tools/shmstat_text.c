@@ -225,6 +225,9 @@ static void print_problems(const struct ut_stat_segment *segment, bool named, bo
         ut_cli_text_format(out, "%s%" PRIu64 " flushes failed, the last %s: ", label.bytes,
                            segment->flush.failures, when);
         print_sentence("", segment->flush.error, out);
+    } else if (segment->flush.status != UNTORN_OK && segment->flush.error[0] != '\0') {
+        ut_cli_text_add(out, label.bytes);
+        print_sentence("old store snapshots are not deleted: ", segment->flush.error, out);
     }
     if (segment->store_error != NULL) {
         ut_cli_text_add(out, label.bytes);

@@ -4,12 +4,16 @@
  * the arrays' own manifests, which are not opened if there are totals; and a store that cannot be
  * read is asked once for all arrays, and again after the next flush.
  */
+#include "support/child.h"
 #include "support/must.h"
 #include "support/names.h"
 
+#include "array/writer.h"
+#include "base/clock.h"
 #include "base/file_ops.h"
 #include "base/hash.h"
 #include "store/manifest_layout.h"
+#include "store/writer_store.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -93,7 +97,14 @@ static int count_lstat(const char *path, struct stat *stat) {
     return ut_files_system.lstat(path, stat);
 }
 
-static void begin_counting(void) {
+static ut_flusher *flusher_of(const world *w) {
+    const ut_writer_store *attached = w->writer->store;
+    return attached->flusher;
+}
+
+/* Of this thread's calls alone: the flusher, which deletes after it has answered, is held. */
+static void begin_counting(const world *w) {
+    must(ut_flusher_hold(flusher_of(w), ut_clock_monotonic() + INT64_C(1000000000) * TEST_HUNG));
     static struct ut_file_ops table;
     table = ut_files_system;
     table.open = count_open;
@@ -101,6 +112,11 @@ static void begin_counting(void) {
     table.lstat = count_lstat;
     ut_files_replace(&table);
     opened = named = 0;
+}
+
+static void end_counting(const world *w) {
+    ut_files_replace(NULL);
+    ut_flusher_release(flusher_of(w));
 }
 
 /* --- the newest snapshot's manifest --- */
@@ -148,13 +164,13 @@ static void totals_tell_what_the_manifests_do(void **state) {
     untorn_stored_state with[ARRAYS], without[ARRAYS];
     open_world(&w, "totals");
     must_ok(untorn_flush(w.writer, NULL));
-    begin_counting();
+    begin_counting(&w);
     look(&w, with);
     unsigned opened_with = opened;
     change_totals(&w, true);
     opened = 0;
     look(&w, without);
-    ut_files_replace(NULL);
+    end_counting(&w);
     must(memcmp(with, without, sizeof with) == 0);
     must(opened >= opened_with + ARRAYS);
     must(opened_with < ARRAYS);
@@ -176,9 +192,9 @@ static void totals_are_linked_again(void **state) {
     must_ok(untorn_write(w.arrays[0], &at, &count, NULL, &one));
     must_ok(untorn_commit(w.writer, NULL));
     must_ok(untorn_flush(w.writer, NULL));
-    begin_counting();
+    begin_counting(&w);
     look(&w, after);
-    ut_files_replace(NULL);
+    end_counting(&w);
     must(opened < ARRAYS);
     must(memcmp(&before[1], &after[1], sizeof before - sizeof *before) == 0);
     change_totals(&w, false);
@@ -197,7 +213,7 @@ static void a_store_is_asked_once(void **state) {
              untorn_inspect_stored(inspection, 0, &stored));
     must_ok(untorn_flush(w.writer, NULL));
     must_ok(untorn_inspect_stored(inspection, 0, &stored));
-    begin_counting();
+    begin_counting(&w);
     for (unsigned i = 0; i < ARRAYS; i++)
         must_ok(untorn_inspect_stored(inspection, i, &stored));
     must(opened == 0 && named == 0);
@@ -214,7 +230,7 @@ static void a_store_is_asked_once(void **state) {
         must_say(UNTORN_E_CORRUPT, "\"latest\" is missing or damaged",
                  untorn_inspect_stored(inspection, i, &stored));
     must(opened == 0 && named == 0);
-    ut_files_replace(NULL);
+    end_counting(&w);
     must(rename(aside, latest) == 0);
     write_all(&w, 2);
     must_ok(untorn_flush(w.writer, NULL));

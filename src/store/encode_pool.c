@@ -65,6 +65,7 @@ struct ut_encode_pool {
     bool closing;
     unsigned threads;                     /* that were asked for */
     unsigned worker_count, running, idle; /* that there can be, that there are, that wait */
+    unsigned called; /* of those that wait: they were told to, but did not get so far yet */
     untorn_status status;
     char message[UT_MESSAGE_BYTES]; /* of the first failure */
     /* of the coordinator */
@@ -105,6 +106,12 @@ static uint64_t count_finished(ut_encode_pool *pool) {
     return pool->finished;
 }
 
+static void await_call(ut_encode_pool *pool) {
+    pthread_cond_wait(&pool->added_job, &pool->lock);
+    if (pool->called > 0)
+        pool->called--;
+}
+
 static void *work(void *argument) {
     encode_worker *worker = argument;
     ut_encode_pool *pool = worker->pool;
@@ -112,7 +119,7 @@ static void *work(void *argument) {
     for (;;) {
         pool->idle++;
         while (!find_job(pool) && !pool->closing)
-            pthread_cond_wait(&pool->added_job, &pool->lock);
+            await_call(pool);
         pool->idle--;
         if (!find_job(pool))
             break;
@@ -285,9 +292,10 @@ static void announce(ut_encode_pool *pool) {
     if (pool->unannounced == 0)
         return;
     pool->unannounced = 0;
-    if (pool->idle > 0)
+    if (pool->idle > pool->called) {
+        pool->called++;
         pthread_cond_signal(&pool->added_job);
-    else if (pool->running < pool->worker_count)
+    } else if (pool->running < pool->worker_count)
         start_worker(pool);
 }
 

@@ -86,7 +86,7 @@ static void check_small(const char *segment, uint64_t round) {
     BENCH_MUST(untorn_reader_open(segment, NULL, &reader));
     BENCH_MUST(untorn_array_open(reader, "array", &array));
     BENCH_MUST(untorn_read(array, NULL, NULL, data, sizeof(data), NULL));
-    if (!bench_pattern_whole(data, sizeof(data)) || data[0] >> 24 != round)
+    if (!bench_pattern_whole(data, sizeof(data)) || data[0] >> BENCH_PATTERN_SHIFT != round)
         bench_die("what was committed is not what is read");
     untorn_reader_close(reader);
 }

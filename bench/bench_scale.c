@@ -74,7 +74,7 @@ static void measure(struct target *target, int counted) {
         read += t2 - t1;
         uint64_t first;
         memcpy(&first, data, sizeof(first));
-        if (!bench_pattern_whole(data, CHUNK) || first >> 24 != target->round)
+        if (!bench_pattern_whole(data, CHUNK) || first >> BENCH_PATTERN_SHIFT != target->round)
             bench_die("chunk %llu reads wrong", (unsigned long long)chunk[i]);
     }
     int64_t start = bench_now();

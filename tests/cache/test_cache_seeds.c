@@ -14,13 +14,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../support/cache_world.h"
 #include "../support/child.h"
 #include "../support/must.h"
+#include "../support/seeded.h"
 #include "../support/rng.h"
 
 #include "base/file_ops.h"
@@ -199,33 +199,17 @@ static const struct entry {
 };
 #define ENTRIES (sizeof table / sizeof table[0])
 
-static int with_seed(const struct entry *entry, int seed) {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = fork();
-    if (child == 0) {
-        test_is_child = 1;
-        ut_seeded_bug = seed;
-        if (seed != 0 && freopen("/dev/null", "w", stderr) == NULL)
-            _exit(1);
-        entry->scenario();
-        _exit(0);
-    }
-    int status = 0;
-    must(child > 0 && waitpid(child, &status, 0) == child, "child");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
     for (size_t i = 0; i < ENTRIES; i++)
-        must(with_seed(&table[i], 0) == 0, "the scenario of %d fails", table[i].seed);
+        must(test_with_seed(table[i].scenario, 0) == 0, "the scenario of %d fails", table[i].seed);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
     for (size_t i = 0; i < ENTRIES; i++)
-        must(with_seed(&table[i], table[i].seed) == TEST_CHILD_FAILED, "seed %d", table[i].seed);
+        must(test_with_seed(table[i].scenario, table[i].seed) == TEST_CHILD_FAILED, "seed %d",
+             table[i].seed);
 }
 
 int main(void) {

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/cache_world.h"
 #include "../support/must.h"
 #include "../support/names.h"
+#include "../support/seeded.h"
 
 #include "base/test_hooks.h"
 
@@ -269,36 +269,17 @@ static const struct entry {
 };
 #define ENTRIES (sizeof table / sizeof table[0])
 
-static int with_seed(const struct entry *entry, int seed) {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = fork();
-    if (child == 0) {
-        test_is_child = 1;
-        ut_seeded_bug = seed;
-        if (seed != 0) {
-            alarm(60); // a hang is noticed, too
-            if (freopen("/dev/null", "w", stderr) == NULL)
-                _exit(1);
-        }
-        entry->scenario();
-        _exit(0);
-    }
-    int status = 0;
-    must(child > 0 && waitpid(child, &status, 0) == child, "child");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
 static void none_gets_the_data_of_another_history(void **state) {
     (void)state;
     for (size_t i = 0; i < ENTRIES; i++)
-        must(with_seed(&table[i], 0) == 0, "scenario %zu fails", i);
+        must(test_with_seed(table[i].scenario, 0) == 0, "scenario %zu fails", i);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
     for (size_t i = 0; i < ENTRIES; i++)
-        must(table[i].seed == 0 || with_seed(&table[i], table[i].seed) == TEST_CHILD_FAILED,
+        must(table[i].seed == 0 ||
+                 test_with_seed(table[i].scenario, table[i].seed) == TEST_CHILD_FAILED,
              "seed %d in scenario %zu", table[i].seed, i);
 }
 

@@ -22,12 +22,12 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../support/cache_world.h"
 #include "../support/child.h"
 #include "../support/must.h"
+#include "../support/seeded.h"
 #include "../support/schedule.h"
 #include "base/clock.h"
 #include "base/test_hooks.h"
@@ -459,32 +459,11 @@ static const struct seeded {
 };
 #define ENTRIES (sizeof table / sizeof table[0])
 
-static int with_seed(const struct seeded *entry, int seed) {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = fork();
-    if (child == 0) {
-        test_is_child = 1;
-        ut_seeded_bug = seed;
-        if (seed != 0) {
-            alarm(60); // a hang is noticed, too
-            if (freopen("/dev/null", "w", stderr) == NULL ||
-                freopen("/dev/null", "w", stdout) == NULL)
-                _exit(1);
-        }
-        entry->scenario();
-        _exit(0);
-    }
-    int status = 0;
-    must(child > 0 && waitpid(child, &status, 0) == child, "child");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
     unsigned failed = 0;
     for (size_t i = 0; i < ENTRIES; i++)
-        if (with_seed(&table[i], 0) != 0) {
+        if (test_with_seed(table[i].scenario, 0) != 0) {
             print_message("the scenario of %d fails\n", table[i].seed);
             failed++;
         }
@@ -498,7 +477,7 @@ static void every_mistake_is_noticed(void **state) {
         // Some schedules depend on what the flusher is just doing.
         int status = table[i].seed != 0 ? 0 : 1;
         for (int attempt = 0; status == 0 && attempt < 5; attempt++)
-            status = with_seed(&table[i], table[i].seed);
+            status = test_with_seed(table[i].scenario, table[i].seed);
         if (status == 0) {
             print_message("seed %d was not noticed\n", table[i].seed);
             missed++;

@@ -54,6 +54,7 @@
 
 #include "../support/child.h"
 #include "../support/must.h"
+#include "../support/seeded.h"
 #include "../support/rng.h"
 #include "../support/scale.h"
 #include "../support/schedule.h"
@@ -711,27 +712,6 @@ static const struct seeded {
 };
 #define ENTRIES (sizeof table / sizeof table[0])
 
-static int with_seed(const struct seeded *entry, int seed) {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = fork();
-    if (child == 0) {
-        test_is_child = 1;
-        ut_seeded_bug = seed;
-        if (seed != 0) {
-            alarm(60); // a hang is noticed, too
-            if (freopen("/dev/null", "w", stderr) == NULL ||
-                freopen("/dev/null", "w", stdout) == NULL)
-                _exit(1);
-        }
-        entry->scenario();
-        _exit(0);
-    }
-    int status = 0;
-    must(child > 0 && waitpid(child, &status, 0) == child, "child");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
     unsigned failed = 0;
@@ -739,7 +719,7 @@ static void scenarios_pass_without_mistakes(void **state) {
         size_t first = 0;
         while (table[first].scenario != table[i].scenario)
             first++;
-        if (first == i && with_seed(&table[i], 0) != 0) {
+        if (first == i && test_with_seed(table[i].scenario, 0) != 0) {
             print_message("the scenario of %d fails\n", table[i].seed);
             failed++;
         }
@@ -751,7 +731,7 @@ static void every_mistake_is_noticed(void **state) {
     (void)state;
     unsigned missed = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
-        int status = table[i].seed != 0 ? with_seed(&table[i], table[i].seed) : 1;
+        int status = table[i].seed != 0 ? test_with_seed(table[i].scenario, table[i].seed) : 1;
         if (status == 0) {
             print_message("seed %d was not noticed\n", table[i].seed);
             missed++;

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -26,6 +25,7 @@
 #include "support/flush_world.h"
 #include "support/must.h"
 #include "support/names.h"
+#include "support/seeded.h"
 #include "support/scale.h"
 
 #define ELEMENTS (1u << 20)
@@ -33,7 +33,10 @@
 #define HOUR INT64_C(3600000000000)
 #define SECOND INT64_C(1000000000)
 
-static int64_t patience = 100 * SECOND; // with what comes sooner or later
+// With what comes sooner or later; with a mistake it may never.
+static int64_t patience(void) {
+    return (ut_seeded_bug != 0 ? 3 : 100) * SECOND;
+}
 
 /* ---- a file system that fails as it is told ---- */
 
@@ -158,7 +161,7 @@ static void nap(void) {
 }
 
 static void await_flushed(uint64_t wanted) {
-    int64_t end = ut_clock_monotonic() + patience;
+    int64_t end = ut_clock_monotonic() + patience();
     while (state_now().flushed_commit < wanted) {
         must(ut_clock_monotonic() < end, "commit %llu was never flushed: %s",
              (unsigned long long)wanted, state_now().error);
@@ -168,7 +171,7 @@ static void await_flushed(uint64_t wanted) {
 
 // Whether it is UNTORN_OK.  Snapshots younger than a tick of the clock are not deleted yet.
 static void flush_until_status(bool ok) {
-    int64_t end = ut_clock_monotonic() + patience;
+    int64_t end = ut_clock_monotonic() + patience();
     while ((state_now().status == UNTORN_OK) != ok) {
         must(ut_clock_monotonic() < end, "the status stays %d", (int)state_now().status);
         commit(1);
@@ -299,7 +302,7 @@ static void meet(const char *step) {
     was_there = true;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += patience / SECOND;
+    until.tv_sec += patience() / SECOND;
     pthread_mutex_lock(&meeting.lock);
     meeting.met++;
     pthread_cond_broadcast(&meeting.changed);
@@ -363,32 +366,11 @@ static const struct seeded {
 };
 #define ENTRIES (sizeof table / sizeof table[0])
 
-static int in_child(const struct seeded *entry, int seed) {
-    fflush(stdout);
-    fflush(stderr);
-    pid_t child = fork();
-    if (child == 0) {
-        test_is_child = 1;
-        ut_seeded_bug = seed;
-        if (seed != 0) {
-            patience = 3 * SECOND;
-            alarm(60);
-            if (freopen("/dev/null", "w", stderr) == NULL)
-                _exit(1);
-        }
-        entry->scenario();
-        _exit(0);
-    }
-    int status = 0;
-    must(child > 0 && waitpid(child, &status, 0) == child, "child");
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
 static void the_rules_are_kept(void **state) {
     (void)state;
     unsigned failed = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
-        int status = in_child(&table[i], 0);
+        int status = test_with_seed(table[i].scenario, 0);
         if (status != 0)
             print_message("scenario %zu (of mistake %d): %d\n", i, table[i].seed, status);
         failed += status != 0;
@@ -400,7 +382,7 @@ static void every_mistake_is_noticed(void **state) {
     (void)state;
     unsigned missed = 0;
     for (size_t i = 0; i < ENTRIES; i++) {
-        if (table[i].seed == 0 || in_child(&table[i], table[i].seed) != 0)
+        if (table[i].seed == 0 || test_with_seed(table[i].scenario, table[i].seed) != 0)
             continue;
         print_message("mistake %d goes unnoticed\n", table[i].seed);
         missed++;

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+/* A scenario in a process of its own, with one of the library's known mistakes (UT_SEEDED). */
+#ifndef UT_TEST_SEEDED_H
+#define UT_TEST_SEEDED_H
+
+/*
+ * Run `scenario` in a child, with the mistake `seed` if it is not 0; then the child says nothing,
+ * and a hang ends after a minute.  0: it passed; TEST_CHILD_FAILED: it noticed something; 256 and
+ * more: a signal ended it.
+ */
+int test_with_seed(void (*scenario)(void), int seed);
+
+#endif

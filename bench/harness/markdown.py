@@ -50,13 +50,10 @@ def render(results):
     lines = ["# Performance", "", "Written by `%s`. %s" % (command, words.ABOUT[0])]
     lines += [" ".join(words.ABOUT[1:]), ""]
     lines += table(("what", "which"), [[k, v] for k, v in results["head"].items()])
-    bad = [p for p in results["parts"] if p["state"] != "ok" or p["reasons"]]
-    if bad:
-        lines += ["", "Not all of it ran:", ""]
-        lines += ["- " + escape(words.note_text(words.part_text(part))) for part in bad]
     lines += _goals(results)
     for name, members in words.groups(results["sections"]):
         lines += ["", "## " + escape(name)]
         for section in members:
             lines += _section(section)
+    lines += ["", "## What ran", ""] + table(words.PROGRAM_COLUMNS, words.programs_rows(results))
     return "\n".join(lines) + "\n"

@@ -79,13 +79,9 @@ def _goals(results):
 
 
 def _parts(results):
-    rows = []
-    for part in results["parts"]:
-        seconds = "" if part["seconds"] is None else "%.0f s" % part["seconds"]
-        reasons = Html("<br/>".join(escape(reason) for reason in part["reasons"]))
-        rows.append([part["name"], part["state"], seconds, reasons])
-    marks = {"failed": "not-met", "missing": "not-met"}
-    return ['<h2 id="parts">What ran</h2>'] + table(("part", "state", "time", "why"), rows, marks)
+    rows = words.programs_rows(results)
+    marks = {"failed": "not-met", "interrupted": "not-met"}
+    return ['<h2 id="parts">What ran</h2>'] + table(words.PROGRAM_COLUMNS, rows, marks)
 
 
 def _contents(results):

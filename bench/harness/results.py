@@ -19,20 +19,23 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
+import joining  # noqa: E402
 import markdown  # noqa: E402
 import page  # noqa: E402
 import plot as plots  # noqa: E402
 import sections  # noqa: E402
 import text  # noqa: E402
 
-SCHEMA, VERSION = "untorn-bench", 1
+SCHEMA, VERSION = "untorn-bench", 2
 
 
 def make(tier, head, parts, found):
-    """The report.  `head`: pairs; `parts`: as in bench/README.md; `found`: sections."""
+    """The report.  `head`: pairs; `parts`: as joining.part() makes them; `found`: sections."""
     found = sections.in_order(found)
     for part in parts:
-        part["reasons"] = [sections.clean(reason) for reason in part["reasons"]]
+        for entry in part["programs"].values():
+            entry["reasons"] = [sections.clean(reason) for reason in entry["reasons"]]
+    parts = [joining.part(part["name"], part["programs"]) for part in parts]
     return {
         "schema": SCHEMA,
         "version": VERSION,

@@ -10,6 +10,7 @@ BENCH_ONLY, BENCH_DISK.
 """
 
 import fcntl
+import glob
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
+import joining  # noqa: E402
 import machine  # noqa: E402
 import parts  # noqa: E402
 import process  # noqa: E402
@@ -35,8 +37,8 @@ EFFORT = {"quick": "0.1", "full": "1"}
 class Runner:
     """Runs programs and gathers what they hand in."""
 
-    def __init__(self, setting, out, shown):
-        self.setting, self.out, self.shown = setting, out, shown
+    def __init__(self, setting, out, shown, run):
+        self.setting, self.out, self.shown, self.run = setting, out, shown, run
         self.found = []
 
     def _environment(self, program, place):
@@ -57,20 +59,23 @@ class Runner:
         found = sections.read_lines(place + ".jsonl", problems, lost)
         found += rows.read_rows(place + ".tsv", program.name, program.group, problems)
         found += rows.read_plots(place, program.group(99), problems)
-        self.found += found
+        self.found += [dict(section, program=program.name) for section in found]
         return len(found)
 
     def program(self, program, reasons):
         """Returns whether it did its work; `reasons` gets what there is to say about it."""
         if program.skip:
-            reasons.append("%s is left out: %s" % (program.name, program.skip))
+            reasons.append("left out: %s" % program.skip)
             return True
         missing = [c for c in program.command if os.path.isabs(c) and not os.path.exists(c)]
         missing = [c for c in missing if "%s" not in c]
         if missing:
-            reasons.append("%s: there is no %s" % (program.name, missing[0]))
+            reasons.append("there is no %s" % missing[0])
             return False
         place = os.path.join(self.out, "raw", program.name)
+        for old in glob.glob(place + ".*"):
+            os.remove(old)
+        shutil.rmtree(place, ignore_errors=True)
         os.makedirs(place)
         command = [c.replace("%s", place + ".jsonl") for c in program.command]
         problems, lost = [], []
@@ -89,24 +94,24 @@ class Runner:
             count = self._gather(program, place, problems, lost)
         if not count and not lost:
             lost.append("it handed in nothing")
-        reasons += ["%s: %s" % (program.name, reason) for reason in lost + problems]
+        reasons += lost + problems
         return not lost
 
     def part(self, part):
-        entry = {"name": part.name, "state": "ok", "seconds": 0, "programs": {}, "reasons": []}
+        entries = {program.name: joining.entry("not run") for program in part.programs}
         self.shown.begin(part.name)
-        start = time.monotonic()
-        try:
-            for program in part.programs:
-                begin = time.monotonic()
-                self.shown.show(program.name)
-                if not self.program(program, entry["reasons"]):
-                    entry["state"] = "failed"
-                entry["programs"][program.name] = round(time.monotonic() - begin, 1)
-        except KeyboardInterrupt:
-            entry["state"] = "interrupted"
-        entry["seconds"] = round(time.monotonic() - start, 1)
-        return entry
+        for program in part.programs:
+            start, reasons = time.monotonic(), []
+            self.shown.show(program.name)
+            try:
+                state = "ok" if self.program(program, reasons) else "failed"
+            except KeyboardInterrupt:
+                state = "interrupted"
+            spent = round(time.monotonic() - start, 1)
+            entries[program.name] = joining.entry(state, spent, self.run, reasons)
+            if state == "interrupted":
+                break
+        return joining.part(part.name, entries)
 
 
 def run_parts(runner, some):
@@ -116,11 +121,35 @@ def run_parts(runner, some):
         runner.shown.end(entries[-1])
         if entries[-1]["state"] == "interrupted":
             break
-    left = [part.name for part in some[len(entries) :]]
-    return entries + [
-        {"name": name, "state": "not run", "seconds": None, "programs": {}, "reasons": []}
-        for name in left
-    ]
+    for part in some[len(entries) :]:
+        left = {program.name: joining.entry("not run") for program in part.programs}
+        entries.append(joining.part(part.name, left))
+    return entries
+
+
+def put_aside(out):
+    """Results that the new ones do not take up: an hour's work is not overwritten."""
+    try:
+        os.replace(os.path.join(out, "results.json"), os.path.join(out, "results.earlier.json"))
+    except FileNotFoundError:
+        pass
+
+
+def earlier(out, report, names, shown):
+    """The report, with what an earlier run has of programs that this one was not to run."""
+    try:
+        old = results.load(os.path.join(out, "results.json"))
+        reason = joining.obstacle(old, report)
+    except FileNotFoundError:
+        return report
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = "the earlier results cannot be read: %s" % error
+    if reason:
+        shown.line("Earlier results of other parts are not joined: %s." % reason)
+        put_aside(out)
+        return report
+    entries, found = joining.join(old, report, names)
+    return results.make(report["tier"], report["head"].items(), entries, found)
 
 
 def summary(report, out):
@@ -146,23 +175,23 @@ def make_setting():
 
 
 def begin(out):
-    """An empty place for what programs hand in, no other run's as long as the lock is open."""
+    """A place for what programs hand in, no other run's as long as the lock is open."""
     os.makedirs(out, exist_ok=True)
     lock = open(os.path.join(out, ".lock"), "w", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         sys.exit("%s: another run of the benchmarks writes there" % out)
-    shutil.rmtree(os.path.join(out, "raw"), ignore_errors=True)
-    os.makedirs(os.path.join(out, "raw"))
+    os.makedirs(os.path.join(out, "raw"), exist_ok=True)
     return lock
 
 
 def main():
     setting = make_setting()
     names = [os.environ.get(n, "").split() for n in ("BENCH_PARTS", "BENCH_ONLY")]
+    known = parts.all_parts(setting)
     try:
-        some = parts.chosen(parts.all_parts(setting), *names, setting.tier)
+        some = parts.chosen(known, *names, setting.tier)
     except ValueError as error:
         sys.exit(str(error))
     out = os.path.join(setting.build, "bench")
@@ -170,9 +199,14 @@ def main():
     signal.signal(signal.SIGTERM, _interrupt)
     head = machine.head(setting.top, setting.build)
     head.append(("Effort", os.environ.get("BENCH_EFFORT", EFFORT[setting.tier])))
-    runner = Runner(setting, out, progress.Progress(len(some)))
+    shown = progress.Progress(len(some))
+    runner = Runner(setting, out, shown, joining.run_text(dict(head)))
     entries = run_parts(runner, some)
     report = results.make(setting.tier, head, entries, runner.found)
+    if any(names):
+        report = earlier(out, report, [part.name for part in known], shown)
+    else:
+        put_aside(out)
     results.write(report, out)
     summary(report, out)
     lock.close()

@@ -3,7 +3,7 @@
 
 A section is one table, with notes, goals and at most one plot:
 
-    {"id": "rewrite-1MiB", "group": "2. Reads under a writer", "title": "...", "notes": ["..."],
+    {"id": "rewrite-1MiB", "program": "peers", "group": "2. Reads under a writer", "title": "...", "notes": ["..."],
      "columns": ["peer", ...], "rows": [{"cells": ["..."], "values": {"reads_per_s": 12300.0},
                                          "peer": "untorn"}],
      "goals": [{"text": "...", "ratio": 1.01, "low": 0.99, "high": 1.02, "pairs": 15, "met": true}],
@@ -188,6 +188,7 @@ def normalise(raw, problems):
     mine = []
     section = {
         "id": slug(raw.get("id") or raw.get("title") or ""),
+        "program": clean(raw.get("program") or ""),  # that measured it
         "group": group_name(raw.get("group") or ""),
         "title": clean(raw.get("title") or raw.get("id") or ""),
         "notes": [clean(n) for n in _list(raw, "notes")],

@@ -42,7 +42,7 @@ def _section(section):
 def render(results):
     lines = ["Untorn's benchmarks", "", words.TIERS.get(results["tier"], ""), ""]
     lines += table(("", ""), [[k, v] for k, v in results["head"].items()])[1:]
-    lines += ["", "Parts"] + ["  " + words.part_text(part) for part in results["parts"]]
+    lines += [""] + table(words.PROGRAM_COLUMNS, words.programs_rows(results))
     counts = sections.count_goals(results["sections"])
     lines += ["", "Goals: " + words.goals_text(counts)]
     lines += goals_table(results) if any(counts.values()) else []

@@ -16,6 +16,7 @@ TIERS = {
     "quick": "Quick run: few repetitions and small sizes; for figures to keep, run the full one.",
     "full": "Full run.",
 }
+PROGRAM_COLUMNS = ("part", "program", "state", "time", "run", "why")
 GOAL_COLUMNS = ("goal", "ratio [95 %]", "pairs", "result")
 
 
@@ -35,11 +36,15 @@ def goals_text(counts):
     return ", ".join(some) if some else "none"
 
 
-def part_text(part):
-    text = "%s: %s" % (part["name"], part["state"])
-    if part["seconds"] is not None:
-        text += ", %.0f s" % part["seconds"]
-    return text + "".join("; " + reason for reason in part["reasons"])
+def program_cells(part, name):
+    """What ran: of one program of a part."""
+    entry = part["programs"][name]
+    seconds = "" if entry["seconds"] is None else "%.0f s" % entry["seconds"]
+    return [part["name"], name, entry["state"], seconds, entry["run"], "; ".join(entry["reasons"])]
+
+
+def programs_rows(results):
+    return [program_cells(part, name) for part in results["parts"] for name in part["programs"]]
 
 
 def note_text(note):

@@ -45,7 +45,7 @@ static untorn_status pass_over(const ut_store *store, untorn_notify *notify, voi
     char reason[1024], sentence[1536];
     snprintf(reason, sizeof reason, "%s", untorn_message());
     snprintf(sentence, sizeof sentence, "%s: snapshot %" PRIu64 " is damaged%s: %s", store->who,
-             commit, last ? "" : " and put aside, the one before it is taken", reason);
+             commit, last ? "" : " and passed over, the one before it is taken", reason);
     if (last || notify == NULL)
         return ut_fail(UNTORN_E_CORRUPT, "%s: snapshot %" PRIu64 " is damaged: %s", store->who,
                        commit, reason);

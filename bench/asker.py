@@ -49,9 +49,16 @@ REPETITIONS = 5
 # cell.
 TIERS = {
     "quick": ([(0, 4, 0), (50, 4, 0)], 0.15),
-    "full": ([(r, n, 0) for r in (0, 500, 50) for n in (1, 4)] + [(50, 4, 20)], 0.6),
+    "full": ([(r, n, 0) for r in (0, 500, 50) for n in (1, 4)] + [(50, 4, 20)], 0.5),
 }
+AROUND = 0.2  # seconds of a cell beside those that are measured, about
 MOST_FAILURES = 2  # of one cell, before it is left alone
+
+
+def planned(conditions, ways, seconds):
+    """Cells, and how many seconds they take, about."""
+    count = REPETITIONS * len(conditions) * ways
+    return count, count * (seconds + AROUND)
 
 
 def pythons(names):
@@ -94,6 +101,9 @@ class Progress:
 def measure_all(servers, names, conditions, seconds, raw):
     """Cells and reasons by condition and way."""
     able = [name for name in names if name in servers.ways]
+    count, left = planned(conditions, len(able), seconds)
+    text = "asker: %d measurements, about %d:%02d minutes" % (count, *divmod(round(left), 60))
+    print(text, file=sys.stderr, flush=True)
     found, reasons, failures = {}, {}, {}
     progress = Progress(REPETITIONS * len(conditions) * len(able))
     for repetition in range(REPETITIONS):

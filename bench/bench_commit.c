@@ -274,7 +274,7 @@ static void fills(void) {
 int main(void) {
     bench_pin(BENCH_WRITER_CORE);
     bench_section("Committing a 64 B array, nobody waiting");
-    bench_note("%s on tmpfs, MDB_NOSYNC and MDB_NOMETASYNC", bench_lmdb_version());
+    bench_note("%s on tmpfs, MDB_NOSYNC, MDB_NOMETASYNC and MDB_WRITEMAP", bench_lmdb_version());
     commits();
     system_calls();
     bench_section("Filling 64 MiB directly in shared memory");

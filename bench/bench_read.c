@@ -211,8 +211,9 @@ int main(void) {
     static const size_t sizes[] = {64, 4096, 1u << 20, 64u << 20};
     buffers = bench_private_memory(64u << 20);
     bench_section("Reading a whole array, the writer alive and asleep");
-    bench_note("%s on tmpfs, MDB_NOSYNC and MDB_NOMETASYNC; 64 MiB in chunks of 1 MiB",
-               bench_lmdb_version());
+    bench_note(
+        "%s on tmpfs, MDB_NOSYNC, MDB_NOMETASYNC and MDB_WRITEMAP; 64 MiB in chunks of 1 MiB",
+        bench_lmdb_version());
     for (int i = 0; i < 4; i++)
         idle(sizes[i]);
     bench_section("Reading a whole array while the writer rewrites it without pause");

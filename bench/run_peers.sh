@@ -15,8 +15,8 @@ BUILD=${BUILD:-build}
 CC=${CC:-cc}
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$BUILD/bench
-all=${BENCH_PEERS:-untorn untorn-spin memcpy seqlock seqlock2 rwlock futex lmdb iceoryx \
-hdf5-swmr redis zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
+all=${BENCH_PEERS:-untorn untorn-spin untorn-pin memcpy seqlock seqlock2 rwlock futex lmdb \
+iceoryx hdf5-swmr redis zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
 mkdir -p "$out/peers"
 
 . "$top/bench/support/venv.sh"
@@ -93,7 +93,7 @@ for name in untorn memcpy seqlock seqlock2 rwlock futex; do
     program "$name" "peer_$name.c" 'a C compiler'
 done
 another untorn-spin untorn --spin
-another untorn-group untorn --group
+another untorn-pin untorn --pin
 program lmdb peer_lmdb.c liblmdb-dev -llmdb
 # shellcheck disable=SC2046
 program iceoryx peer_iceoryx.c 'libiceoryx-binding-c-dev, iceoryx' \

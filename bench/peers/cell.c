@@ -17,12 +17,23 @@ void figures_call(struct figures *figures, int64_t took) {
     histogram_add(&figures->times, (uint64_t)(took > 0 ? took : 0));
 }
 
+void figures_batch(struct figures *figures, unsigned calls, int64_t took) {
+    figures->calls += calls;
+    figures->batched += calls;
+    figures->spent += took;
+    figures->spent_in_batches += took;
+}
+
 void figures_merge(struct figures *to, const struct figures *from) {
     to->calls += from->calls;
     to->attempts += from->attempts;
+    to->checked += from->checked;
     to->torn += from->torn;
+    to->compared += from->compared;
     to->fresh += from->fresh;
+    to->batched += from->batched;
     to->spent += from->spent;
+    to->spent_in_batches += from->spent_in_batches;
     to->unfinished += from->unfinished;
     if (from->begun && (to->begun == 0 || from->begun < to->begun))
         to->begun = from->begun;
@@ -132,13 +143,18 @@ static void print_figures(const struct cell *cell) {
            "\"torn\":%llu",
            (long long)cell->wall, (long long)total->spent, histogram_quantile(&total->times, 0.5),
            histogram_quantile(&total->times, 0.99), timer(), (unsigned long long)total->torn);
+    if (total->batched > 0)
+        printf(",\"batched\":%llu,\"batched_ns\":%lld", (unsigned long long)total->batched,
+               (long long)total->spent_in_batches);
     if (cell->kind == CELL_CALLS) {
         printf(",\"commits\":%llu", (unsigned long long)total->calls);
         return;
     }
-    printf(",\"reads\":%llu,\"attempts\":%llu,\"new\":%llu,\"unfinished\":%u",
+    printf(",\"reads\":%llu,\"attempts\":%llu,\"checked\":%llu,\"new\":%llu,\"compared\":%llu,"
+           "\"unfinished\":%u",
            (unsigned long long)total->calls, (unsigned long long)total->attempts,
-           (unsigned long long)total->fresh, total->unfinished);
+           (unsigned long long)total->checked, (unsigned long long)total->fresh,
+           (unsigned long long)total->compared, total->unfinished);
     if (cell->kind == CELL_READS_BESIDE_COMMITS)
         printf(",\"commits\":%.1f,\"commits_alone\":%.1f", cell->commits, cell->commits_alone);
 }

@@ -8,13 +8,17 @@
 
 /* What one process counts: calls, and what they returned. */
 struct figures {
-    uint64_t calls, attempts, torn, fresh;
-    int64_t spent, begun, ended;
+    uint64_t calls, attempts;
+    uint64_t checked, torn;   /* reads that were looked at, and of these */
+    uint64_t compared, fresh; /* reads whose round and the last one's are known, and of these */
+    uint64_t batched;         /* of the calls: those that were timed together, see measured.c */
+    int64_t spent, spent_in_batches, begun, ended;
     uint32_t unfinished;
-    struct histogram times;
+    struct histogram times; /* of the calls that were timed one by one */
 };
 
 void figures_call(struct figures *figures, int64_t took);
+void figures_batch(struct figures *figures, unsigned calls, int64_t took);
 void figures_merge(struct figures *to, const struct figures *from);
 
 /* Which of the figures a workload has. */

@@ -14,6 +14,7 @@
  */
 #include "crew.h"
 
+#include "measured.h"
 #include "pace.h"
 #include "server.h"
 #include "support/machine.h"
@@ -45,11 +46,6 @@ static void (*previous[NSIG])(int);
 
 /* ---- the writer's process */
 
-static void commit(struct role *role) {
-    role->round++;
-    crew.workload->commit(role);
-}
-
 static void tell_progress(struct role *role) {
     atomic_store_explicit(&role->control->progress, role->round, memory_order_relaxed);
 }
@@ -59,30 +55,11 @@ static void write_while(struct role *role, uint32_t command) {
     struct pace pace;
     int paced = pace_begin(&pace, role->cell->duty, role->cell->rate);
     while (bench_child_going(role->control, command)) {
-        commit(role);
+        role_commit(role, crew.workload);
         tell_progress(role);
         if (paced)
             pace_commit(&pace, role->control, command);
     }
-}
-
-static void write_measured(struct role *role) {
-    struct figures *figures = role_figures(role);
-    int64_t start = atomic_load(&role->stage->start), after;
-    do {
-        int64_t before = bench_now();
-        commit(role);
-        after = bench_now();
-        if (before >= start) {
-            figures_call(figures, after - before);
-            if (figures->begun == 0)
-                figures->begun = before;
-        }
-        if (crew.workload->renew)
-            crew.workload->renew(role);
-    } while (role_goes_on(role, after));
-    figures->ended = after;
-    tell_progress(role);
 }
 
 static void ignore_ends(void) {
@@ -108,7 +85,8 @@ static void writer_main(struct bench_control *control, void *context) {
     tell_progress(&role);
     while ((command = bench_child_wait(control)) != BENCH_QUIT)
         if (crew.cell->kind == CELL_CALLS) {
-            write_measured(&role);
+            measured_commits(&role, crew.workload);
+            tell_progress(&role);
             bench_child_done(control);
         } else if (crew.workload->writer) {
             crew.workload->writer(&role, command);
@@ -120,47 +98,6 @@ static void writer_main(struct bench_control *control, void *context) {
 }
 
 /* ---- a reader's process */
-
-static void count(struct role *role, const void *data, uint64_t attempts, uint64_t *last) {
-    struct figures *figures = role_figures(role);
-    uint64_t first;
-    figures->attempts += attempts;
-    figures->torn += !crew.workload->whole(role, data);
-    memcpy(&first, data, sizeof(first));
-    figures->fresh += first != *last;
-    *last = first;
-}
-
-/* How long a call that begins now may take. */
-static int64_t deadline(const struct role *role, int64_t now) {
-    int64_t start = atomic_load(&role->stage->start), end = atomic_load(&role->stage->end);
-    if (now < start)
-        return start;
-    return now < end ? end : now + (end - start);
-}
-
-static void read_measured(struct role *role) {
-    struct figures *figures = role_figures(role);
-    int64_t start = atomic_load(&role->stage->start), before;
-    uint64_t last = 0;
-    while (role_goes_on(role, before = bench_now())) {
-        const void *data = role->buffer;
-        uint64_t attempts = crew.workload->take(role, &data, deadline(role, before));
-        int64_t after = bench_now();
-        if (before < start)
-            continue;
-        if (figures->begun == 0)
-            figures->begun = before;
-        figures->ended = after;
-        if (attempts == 0) {
-            figures->spent += after - before;
-            figures->unfinished = 1;
-            break;
-        }
-        figures_call(figures, after - before);
-        count(role, data, attempts, &last);
-    }
-}
 
 /* At what measured commits left behind. */
 static void read_once(struct role *role) {
@@ -176,7 +113,7 @@ static void reader_main(struct bench_control *control, void *context) {
                         .control = crew.writer.control,
                         .number = *(unsigned *)context};
     ignore_ends();
-    role.buffer = bench_private_memory(crew.workload->room(crew.cell));
+    role.buffer = bench_private_memory(measured_room(crew.cell, crew.workload));
     if (peer->reader_open)
         peer->reader_open(&crew.cell->layout);
     while (bench_child_wait(control) != BENCH_QUIT) {
@@ -185,7 +122,7 @@ static void reader_main(struct bench_control *control, void *context) {
         else if (crew.workload->reader)
             crew.workload->reader(&role);
         else
-            read_measured(&role);
+            measured_reads(&role, crew.workload);
         bench_child_done(control);
     }
     if (peer->reader_close)

@@ -15,13 +15,17 @@
  *      "part":true,                      with --part only
  *      "wall_ns":..,"spent_ns":..,       in all, and inside the calls that are measured; a process
  *                                        makes one at least, even if that takes longer than S
- *      "p50_ns":..,"p99_ns":..,          of one call, the clock included
+ *      "p50_ns":..,"p99_ns":..,          of calls timed one by one, the clock included
  *      "timer_ns":..,                    what the clock itself takes
  *      "torn":..,                        reads whose data is not of one round; commit and append:
  *                                        1 if what they left behind is not what was written
+ *      "batched":..,"batched_ns":..,     if calls are short: those timed together, a batch
+ *                                        between two looks at the clock; what they took
  *   where readers are measured (read, rewrite, wake, snapshot), summed over them:
  *      "reads":..,"attempts":..,         copies begun, for all reads together
+ *      "checked":..,                     reads that were looked at; of a batch not all may be
  *      "new":..,                         reads that returned another round than the read before
+ *      "compared":..,                    reads of which it is known whether they did
  *      "unfinished":0}                   readers whose last read did not end before the time was up
  *   rewrite and snapshot:
  *      "commits":..,                     by the writer, while wall_ns went by
@@ -34,8 +38,8 @@
  * commits of large arrays fit a cell.  Python peers (peer.py) print the same.
  *
  * A writer process has processor 1 for itself; readers, each a process of its own, share processor
- * 0.  Every word tells its round and its place (support/pattern.h), and everything read is checked,
- * outside the time.  What follows is in workload_*.c:
+ * 0.  Every word tells its round and its place (support/pattern.h), and what is read is checked,
+ * outside the time (measured.c).  What follows is in workload_*.c:
  *
  *   read      The writer wrote once and sleeps; a reader copies the whole array to private memory
  *             again and again.

@@ -69,7 +69,7 @@ static const char *start(const char *configuration) {
     const char *failed = server_start(
         (const char *const[]){"iox-roudi", "-c", configuration, "-m", "off", "-l", "off", NULL});
     /* a second one ends at once; whether it takes clients, the runtime finds out */
-    usleep(500000);
+    usleep(200000);
     if (!failed && !server_runs())
         failed = "iox-roudi does not start (there can be one on a machine)";
     return failed;

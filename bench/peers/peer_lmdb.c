@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * LMDB on tmpfs, with what its documentation (lmdb.h) has for this use:
- *
- *   MDB_NOSYNC | MDB_NOMETASYNC  nothing waits for a disk
- *   MDB_WRITEMAP    "may be slightly faster for DBs that fit entirely in RAM"
- *   MDB_RESERVE     the value is filled in the map, which "saves an extra memcpy"
- *   MDB_INTEGERKEY  keys are numbers
- *   MDB_APPEND      "fast bulk loading when keys are already known to be in the correct order"
- *   mdb_txn_reset(), mdb_txn_renew()  in place of a new read transaction per read
+ * LMDB on tmpfs, opened as for all benchmarks (support/lmdb_store.h).  What is
+ * appended is put with MDB_APPEND: "fast bulk loading when keys are already known
+ * to be in the correct order".
  *
  * A value is replaced as a whole.  So an array is one value, but where chunks of
  * it are replaced, one value per chunk; what is appended is a value of its own
@@ -50,9 +45,7 @@ static const char *make(const struct peer_layout *wanted) {
 }
 
 static void open_environment(void) {
-    MUST(mdb_env_create(&env));
-    MUST(mdb_env_set_mapsize(env, 16 * flat_bytes(&layout) + ROOM));
-    MUST(mdb_env_open(env, path, MDB_NOSYNC | MDB_NOMETASYNC | MDB_WRITEMAP, 0600));
+    env = bench_lmdb_environment(path, 16 * flat_bytes(&layout) + ROOM);
 }
 
 static MDB_txn *begin(void) {
@@ -65,15 +58,14 @@ static void writer_open(const struct peer_layout *wanted) {
     (void)wanted;
     open_environment();
     MDB_txn *txn = begin();
-    MUST(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &dbi));
+    dbi = bench_lmdb_database(txn);
     MUST(mdb_txn_commit(txn));
 }
 
 static void put(MDB_txn *txn, size_t number, size_t bytes, uint64_t round, size_t first_word,
                 unsigned flags) {
-    MDB_val key = {sizeof(number), &number}, value = {bytes, NULL};
-    MUST(mdb_put(txn, dbi, &key, &value, flags | MDB_RESERVE));
-    bench_pattern_fill(value.mv_data, bytes, round, first_word);
+    bench_pattern_fill(bench_lmdb_reserve(txn, dbi, number, bytes, flags), bytes, round,
+                       first_word);
 }
 
 static void put_piece(MDB_txn *txn, uint64_t round, unsigned array, size_t piece) {

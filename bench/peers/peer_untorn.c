@@ -4,8 +4,9 @@
  * per process and array.
  *
  *   --spin   (untorn-spin) Readers that wait never sleep: untorn_reader_options.spin.
- *   --group  (untorn-group) Takes several arrays of one commit by one
- *            untorn_read_group() in place of a snapshot, of which there is a pin.
+ *   --pin    (untorn-pin) Takes several arrays of one commit by a snapshot, which is
+ *            pinned, in place of one untorn_read_group(): what is read in more than one
+ *            call needs that, one copy of each does not.
  */
 #include "peer.h"
 
@@ -229,7 +230,7 @@ static const struct peer untorn = {.name = "untorn",
                                    .prepare = prepare,
                                    .publish = publish,
                                    .wait = wait_for,
-                                   .snapshot = snapshot,
+                                   .snapshot = read_group,
                                    .writer_close = writer_close,
                                    .reader_close = reader_close};
 
@@ -239,10 +240,10 @@ int main(int argc, char **argv) {
         peer.flag = "--spin";
         peer.name = "untorn-spin";
         spin = INT64_MAX;
-    } else if (peer_flag(argc, argv, "--group")) {
-        peer.flag = "--group";
-        peer.name = "untorn-group";
-        peer.snapshot = read_group;
+    } else if (peer_flag(argc, argv, "--pin")) {
+        peer.flag = "--pin";
+        peer.name = "untorn-pin";
+        peer.snapshot = snapshot;
     }
     return peer_main(argc, argv, &peer);
 }

@@ -9,11 +9,13 @@ fails: its row is empty, and the reason stands in the notes.  --only leaves the 
 (64B, 4KiB) and peers it names; of a kind that it does not name, all.
 
     FILE of --raw       every measurement, as the peer printed it (peer.h), with the case, the
-                        repetition and the name that the peer has here
+                        repetition, the name that the peer has here, and "took_s", seconds that
+                        its program ran
     FILE of --sections  one section of the report per line; harness/sections.py has the form
 
-run_matrix.py says what is measured, run_schedule.py in which order.  BENCH_EFFORT above 1 makes
-more repetitions.  An interrupted run writes sections of what it has.
+run_matrix.py says what is measured, run_schedule.py in which order, run_plan.py how long it takes,
+which is printed first, and kept below half an hour.  BENCH_EFFORT above 1 makes more repetitions
+and takes as much longer.  An interrupted run writes sections of what it has.
 """
 
 import argparse
@@ -26,6 +28,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "support"))
 
 import run_matrix as matrix  # noqa: E402
+import run_plan as plan  # noqa: E402
 import run_plots as plots  # noqa: E402
 import run_schedule as schedule  # noqa: E402
 import run_tables as tables  # noqa: E402
@@ -100,19 +103,21 @@ def _interrupt(*_):
 def main():
     arguments, cases, commands, absent, names = parse()
     cells = schedule.cells_of(cases, [name for name in names if name in commands])
-    if arguments.list:
-        print("\n".join("%s\t%s" % (case.id, peer) for case, peer in cells))
-        return
     effort = float(os.environ.get("BENCH_EFFORT") or 1)
     repetitions = max(REPETITIONS, round(REPETITIONS * effort))
     goal_cells = [] if arguments.quick else schedule.cells_with_goals(cells)
+    print(plan.text(cells, repetitions, goal_cells, GOAL_PAIRS), file=sys.stderr, flush=True)
+    if arguments.list:
+        print("\n".join("%s\t%s" % (case.id, peer) for case, peer in cells))
+        return
     results = schedule.Results(names, absent)
+    limit = 60 * plan.MOST_MINUTES * max(1, effort)
     for number in ENDS:
         signal.signal(number, _interrupt)
     interrupted = False
     try:
         with open(arguments.raw, "w", encoding="utf-8") as raw:
-            turns = schedule.Schedule(commands, results, raw)
+            turns = schedule.Schedule(commands, results, raw, limit)
             turns.run(cells, repetitions, goal_cells, GOAL_PAIRS)
     except KeyboardInterrupt:
         interrupted = True

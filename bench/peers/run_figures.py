@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Figures of one measurement (peer.h says what its fields are), and over the repetitions of a cell.
 
-A mean time of a call is without what the clock takes: of a read of 64 B that is most of it.
-Percentiles are as measured, with the clock in them.
+The mean time of a short call is that of whole batches, with nothing taken off.  Calls that were all
+timed one by one are without what the clock takes.  Percentiles are of single calls, with the clock
+in them.
 """
 
 from report import paired_ratio, quantile
@@ -16,14 +17,22 @@ def _net(cell, calls):
     return max(cell.get("spent_ns", 0) - clock, LEAST * clock)
 
 
+def _call_time(cell, calls):
+    if cell.get("batched"):
+        return cell["batched_ns"] / cell["batched"]
+    return _net(cell, calls) / calls
+
+
 def below_clock(cell):
     """True if a call is shorter than a look at the clock, so that little is left of two numbers."""
     calls = cell.get("reads") or cell.get("commits") or 0
-    return calls > 0 and _net(cell, calls) < calls * cell.get("timer_ns", 0)
+    if not calls or cell.get("batched"):
+        return False
+    return _net(cell, calls) < calls * cell.get("timer_ns", 0)
 
 
 def read_time(cell):
-    return _net(cell, cell["reads"]) / cell["reads"] if cell.get("reads") else None
+    return _call_time(cell, cell["reads"]) if cell.get("reads") else None
 
 
 def read_rate(cell):
@@ -37,9 +46,8 @@ def read_rate(cell):
 
 def commit_rate(cell):
     """Of commits or appends, inside the calls."""
-    commits = cell.get("commits", 0)
-    net = _net(cell, commits)
-    return commits * 1e9 / net if net else 0
+    time = _call_time(cell, cell["commits"]) if cell.get("commits") else 0
+    return 1e9 / time if time else 0
 
 
 def commits_beside(cell):
@@ -59,11 +67,23 @@ def p99(cell):
     return cell.get("p99_ns") or None
 
 
+def checked(cell):
+    """Reads of which it is known whether they are torn."""
+    return cell.get("checked", cell.get("reads", 0))
+
+
+def compared(cell):
+    """Reads of which it is known whether they are new."""
+    return cell.get("compared", cell.get("reads", 0))
+
+
 def success(cell):
     """The share of reads that ended, and whole."""
-    reads, torn = cell.get("reads", 0), cell.get("torn", 0)
+    reads, looked_at = cell.get("reads", 0), checked(cell)
     begun = reads + cell.get("unfinished", 0)
-    return (reads - torn) / begun if begun else 0
+    if not begun or not looked_at:
+        return 0
+    return reads / begun * (1 - cell.get("torn", 0) / looked_at)
 
 
 def values(function, cells):

@@ -5,7 +5,8 @@ A repetition goes through all cells once, case by case; within a case the peers 
 repetition begins with another of them, so that no peer always has the same one before it.  The same
 cell is never measured twice in a row, unless there is only one.  A peer that failed or was unable
 in a cell is not asked for it again.  After the usual repetitions come those that the goals need, of
-the cells that have one.
+the cells that have one.  What does not fit into the time is shortened after the first repetition
+(run_plan.py).
 """
 
 import json
@@ -15,6 +16,7 @@ import time
 
 from run_cell import measure
 from run_matrix import describe
+from run_plan import part_of_seconds, shortened
 from run_text import clock_text
 
 EVERY = 30  # seconds between lines where progress is not shown in place
@@ -94,13 +96,19 @@ class Results:
 
 
 class Schedule:
-    def __init__(self, commands, results, raw):
-        self.commands, self.results, self.raw = commands, results, raw
+    """`limit`: seconds for all of it."""
+
+    def __init__(self, commands, results, raw, limit=float("inf")):
+        self.commands, self.results, self.raw, self.limit = commands, results, raw, limit
         self.last = None
         self.progress = None
+        self.took, self.part = {}, 1  # seconds of each cell at first; the part of them from now on
 
     def _measure(self, case, peer, repetition):
-        cell = measure(self.commands[peer], case)
+        begin = time.monotonic()
+        cell = measure(self.commands[peer], shortened(case, self.part))
+        cell["took_s"] = round(time.monotonic() - begin, 3)
+        self.took.setdefault((case, peer), cell["took_s"])
         self.last = (case, peer)
         self.results.add(case, peer, repetition, cell)
         cell = {**cell, "peer": peer, "case": case.id, "repetition": repetition}
@@ -115,6 +123,17 @@ class Schedule:
             self.progress.done += 1
         return [cell for cell in cells if cell not in self.results.reasons]
 
+    def _fit(self, cells, repetitions, goal_cells, more):
+        """Shorten what is left, if it would take too long."""
+        left = self.limit - (time.monotonic() - self.progress.start)
+        goals = [cell for cell in goal_cells if cell not in self.results.reasons]
+        took = [(cell[0], self.took[cell], repetitions) for cell in cells]
+        took += [(cell[0], self.took[cell], more) for cell in goals]
+        self.part = part_of_seconds(left, took)
+        if self.part < 1:
+            text = "cells take %d %% of their seconds, to end in %d minutes"
+            self.progress.line(text % (100 * self.part, self.limit / 60))
+
     def run(self, cells, repetitions, goal_cells, pairs):
         """`goal_cells` are measured `pairs` times in all."""
         more = max(0, pairs - repetitions)
@@ -125,6 +144,8 @@ class Schedule:
             lost = before - len(cells)
             self.progress.total -= lost * (repetitions - repetition - 1)
             self.progress.line("repetition %d of %d" % (repetition + 1, repetitions))
+            if repetition == 0:
+                self._fit(cells, repetitions - 1, goal_cells, more)
         goal_cells = [cell for cell in goal_cells if cell not in self.results.reasons]
         self.progress.total = self.progress.done + more * len(goal_cells)
         for repetition in range(repetitions, repetitions + more if goal_cells else 0):

@@ -23,7 +23,7 @@ struct role {
     unsigned number;
     uint64_t round;     /* the writer: the last that it wrote */
     unsigned *selected; /* the writer: room for the numbers of all arrays */
-    void *buffer;       /* a reader: what it copies to */
+    void *buffer;       /* a reader: what it copies to now */
 };
 
 static inline struct figures *role_figures(const struct role *role) {
@@ -53,8 +53,11 @@ struct workload {
     /* The writer: one commit, by role->round, which is a new one.  NULL: it sleeps. */
     void (*commit)(struct role *role);
 
-    /* The writer, between measured commits: outside the time; NULL: nothing. */
-    void (*renew)(struct role *role);
+    /* The writer, after so many measured commits: outside the time; NULL: nothing. */
+    void (*renew)(struct role *role, unsigned commits);
+
+    /* How many commits may be made before the next renew(); NULL: any number. */
+    size_t (*until_renewal)(const struct role *role);
 
     /* A reader: whatever is asked of a peer; returns as peer.read(). */
     uint64_t (*take)(struct role *role, const void **data, int64_t deadline);
@@ -69,6 +72,12 @@ struct workload {
 
 extern const struct workload workload_read, workload_rewrite, workload_commit, workload_append,
     workload_wake, workload_snapshot;
+
+/* The writer: one commit, of the next round. */
+static inline void role_commit(struct role *role, const struct workload *workload) {
+    role->round++;
+    workload->commit(role);
+}
 
 /* What several have in common; workload_read.c. */
 void workload_write_once(struct role *role);

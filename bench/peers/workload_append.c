@@ -22,16 +22,17 @@ static void append(struct role *role) {
     role->cell->peer->append(role->cell->layout.bytes);
 }
 
-static void count(struct role *role) {
+static size_t until_renewal(const struct role *role) {
+    const struct peer_layout *layout = &role->cell->layout;
     uint64_t now = atomic_load_explicit(&role->stage->appended, memory_order_relaxed);
-    now += role->cell->layout.bytes;
-    atomic_store_explicit(&role->stage->appended, now, memory_order_relaxed);
+    return (layout->capacity - (size_t)now) / layout->bytes;
 }
 
-static void renew(struct role *role) {
-    count(role);
-    if (atomic_load_explicit(&role->stage->appended, memory_order_relaxed) ==
-        role->cell->layout.capacity)
+static void renew(struct role *role, unsigned commits) {
+    uint64_t now = atomic_load_explicit(&role->stage->appended, memory_order_relaxed);
+    now += commits * role->cell->layout.bytes;
+    atomic_store_explicit(&role->stage->appended, now, memory_order_relaxed);
+    if (now == role->cell->layout.capacity)
         begin(role);
 }
 
@@ -53,5 +54,6 @@ const struct workload workload_append = {.name = "append",
                                          .prepare = begin,
                                          .commit = append,
                                          .renew = renew,
+                                         .until_renewal = until_renewal,
                                          .take = take,
                                          .whole = whole};

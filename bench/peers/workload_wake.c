@@ -61,6 +61,8 @@ static int wait_for(struct role *role, uint64_t last, int counted) {
     if (counted) {
         figures_call(figures, took);
         figures->attempts += attempts;
+        figures->checked++;
+        figures->compared++;
         figures->fresh += bench_pattern_round(data) == last + 1;
         figures->torn += !workload_whole_one(role, data);
     }

@@ -9,11 +9,12 @@
 #include "segment.h"
 
 #include <errno.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define KEY 0
 
 struct bench_lmdb {
     MDB_env *env;
@@ -49,16 +50,34 @@ void bench_lmdb_remove(const char *path) {
     rmdir(path);
 }
 
+MDB_env *bench_lmdb_environment(const char *path, size_t map_bytes) {
+    MDB_env *env;
+    must(mdb_env_create(&env), "mdb_env_create");
+    must(mdb_env_set_mapsize(env, map_bytes), "mdb_env_set_mapsize");
+    must(mdb_env_open(env, path, MDB_NOSYNC | MDB_NOMETASYNC | MDB_WRITEMAP, 0600), "mdb_env_open");
+    return env;
+}
+
+MDB_dbi bench_lmdb_database(MDB_txn *txn) {
+    MDB_dbi dbi;
+    must(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &dbi), "mdb_dbi_open");
+    return dbi;
+}
+
+void *bench_lmdb_reserve(MDB_txn *txn, MDB_dbi dbi, size_t key, size_t bytes, unsigned flags) {
+    MDB_val name = {sizeof(key), &key}, value = {bytes, NULL};
+    must(mdb_put(txn, dbi, &name, &value, flags | MDB_RESERVE), "mdb_put");
+    return value.mv_data;
+}
+
 struct bench_lmdb *bench_lmdb_open(const char *path, size_t map_bytes) {
     struct bench_lmdb *store = calloc(1, sizeof(*store));
     if (!store)
         bench_die("out of memory");
-    must(mdb_env_create(&store->env), "mdb_env_create");
-    must(mdb_env_set_mapsize(store->env, map_bytes), "mdb_env_set_mapsize");
-    must(mdb_env_open(store->env, path, MDB_NOSYNC | MDB_NOMETASYNC, 0600), "mdb_env_open");
+    store->env = bench_lmdb_environment(path, map_bytes);
     MDB_txn *txn;
     must(mdb_txn_begin(store->env, NULL, 0, &txn), "mdb_txn_begin");
-    must(mdb_dbi_open(txn, NULL, 0, &store->dbi), "mdb_dbi_open");
+    store->dbi = bench_lmdb_database(txn);
     must(mdb_txn_commit(txn), "mdb_txn_commit");
     must(mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader), "mdb_txn_begin");
     mdb_txn_reset(store->reader);
@@ -73,14 +92,14 @@ void bench_lmdb_close(struct bench_lmdb *store) {
 
 void bench_lmdb_put(struct bench_lmdb *store, const void *value, size_t bytes) {
     MDB_txn *txn;
-    MDB_val key = {5, (void *)(uintptr_t) "array"}, data = {bytes, (void *)(uintptr_t)value};
     must(mdb_txn_begin(store->env, NULL, 0, &txn), "mdb_txn_begin");
-    must(mdb_put(txn, store->dbi, &key, &data, 0), "mdb_put");
+    memcpy(bench_lmdb_reserve(txn, store->dbi, KEY, bytes, 0), value, bytes);
     must(mdb_txn_commit(txn), "mdb_txn_commit");
 }
 
 void bench_lmdb_get(struct bench_lmdb *store, void *to, size_t bytes) {
-    MDB_val key = {5, (void *)(uintptr_t) "array"}, data;
+    size_t number = KEY;
+    MDB_val key = {sizeof(number), &number}, data;
     must(mdb_txn_renew(store->reader), "mdb_txn_renew");
     must(mdb_get(store->reader, store->dbi, &key, &data), "mdb_get");
     if (data.mv_size != bytes)

@@ -104,6 +104,24 @@ class Runs(unittest.TestCase):
         titles = {section["title"] for section in self.report()["sections"]}
         self.assertEqual(titles, {"Title of " + n for n in ("read", "commit", "memory")})
 
+    def test_a_run_of_some_keeps_what_there_is_of_others(self):
+        self.program("memory", SECTION % "memory")
+        self.program("read", SECTION % "read")
+        titles = lambda: [section["title"] for section in self.report()["sections"]]  # noqa: E731
+        self.run_harness(BENCH_ONLY="memory")
+        self.run_harness(BENCH_ONLY="read")
+        self.assertEqual(sorted(titles()), ["Title of memory", "Title of read"])
+        self.program("memory", (SECTION % "memory").replace("Title of", "Newer"))
+        self.run_harness(BENCH_ONLY="memory")
+        self.assertEqual(sorted(titles()), ["Newer memory", "Title of read"])
+        programs = self.report()["parts"][0]["programs"]
+        self.assertEqual([programs[name]["state"] for name in ("read", "memory")], ["ok", "ok"])
+        # Figures of another kind of run are not put beside these.
+        status, _, said = self.run_harness(BENCH_ONLY="read", BENCH_TIER="full")
+        self.assertEqual(status, 0)
+        self.assertIn("the earlier run was a quick one", said)
+        self.assertEqual(titles(), ["Title of read"])
+
     def test_names_that_there_are_not(self):
         for name in ("BENCH_ONLY", "BENCH_PARTS", "BENCH_TIER"):
             status, _, said = self.run_harness(**{name: "nonsense"})

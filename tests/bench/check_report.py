@@ -20,6 +20,7 @@ import xml.etree.ElementTree as xml
 TOP = os.environ.get("TOP") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 sys.path[:0] = [os.path.join(TOP, "bench/harness"), os.path.join(TOP, "bench/support")]
 
+import joining  # noqa: E402
 import plot as plots  # noqa: E402
 import report  # noqa: E402
 import results  # noqa: E402
@@ -84,7 +85,8 @@ def fixed():
 def make():
     problems = []
     found = [sections.normalise(raw, problems) for raw in fixed()]
-    parts = [{"name": "core", "state": "failed", "seconds": 1.0, "programs": {}, "reasons": [EVIL]}]
+    programs = {"read": joining.entry("failed", 1.0, "a day", [EVIL])}
+    parts = [joining.part("core", programs)]
     return results.make("quick", [("Machine", EVIL), ("Kernel", "x")], parts, found), problems
 
 
@@ -138,10 +140,10 @@ class Report(unittest.TestCase):
 
     def test_json_has_the_schema(self):
         loaded = self.load()
-        self.assertEqual((loaded["schema"], loaded["version"]), ("untorn-bench", 1))
+        self.assertEqual((loaded["schema"], loaded["version"]), ("untorn-bench", 2))
         named = {"schema", "version", "tier", "head", "parts", "goals", "sections"}
         self.assertEqual(set(loaded), named)
-        fields = {"id", "group", "title", "notes", "columns", "rows", "goals"}
+        fields = {"id", "program", "group", "title", "notes", "columns", "rows", "goals"}
         for section in loaded["sections"]:
             self.assertEqual(set(section) - {"plot"}, fields)
             self.assertRegex(section["id"], r"\A[a-z0-9-]+\Z")

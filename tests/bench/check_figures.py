@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+"""Checks what the benchmarks in Python compute, against known values.
+
+Medians, quantiles and intervals (support/report.py); rates of batches and of single calls, and
+shares of what was looked at (peers/run_figures.py); the order of measurements
+(peers/run_schedule.py) and how long they are said to take (peers/run_plan.py).
+"""
+
+import math
+import os
+import sys
+import unittest
+
+TOP = os.environ.get("TOP") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+sys.path[:0] = [os.path.join(TOP, "bench/peers"), os.path.join(TOP, "bench/support")]
+
+import report  # noqa: E402
+import run_figures as figures  # noqa: E402
+import run_matrix as matrix  # noqa: E402
+import run_plan as plan  # noqa: E402
+import run_schedule as schedule  # noqa: E402
+import run_tables as tables  # noqa: E402
+
+PEERS = "untorn untorn-spin untorn-pin memcpy seqlock seqlock2 rwlock futex lmdb iceoryx"
+PEERS = (PEERS + " hdf5-swmr redis " + " ".join(matrix.PYTHON)).split()
+
+
+class Statistics(unittest.TestCase):
+    def test_quantiles_of_known_samples(self):
+        self.assertEqual(report.quantile([7], 0.5), 7)
+        self.assertEqual(report.quantile([3, 1], 0.5), 2)
+        self.assertEqual(report.quantile([5, 1, 4, 2, 3], 0.5), 3)
+        self.assertEqual(report.quantile([4, 1, 3, 2], 0.25), 1.75)
+        self.assertEqual(report.quantile(range(101), 0.99), 99)
+        self.assertEqual([report.quantile([9, 8, 7], q) for q in (0, 1)], [7, 9])
+
+    def test_intervals_are_those_of_the_sign_test(self):
+        # n pairs: the ranks, from 1, of the 95 % interval of the median, as in tables of it.
+        known = {1: (1, 1), 5: (1, 5), 6: (1, 6), 8: (1, 8), 9: (2, 8), 10: (2, 9), 12: (3, 10)}
+        known.update({15: (4, 12), 20: (6, 15), 25: (8, 18), 50: (18, 33), 100: (40, 61)})
+        for n, (low, high) in known.items():
+            ratios = [float(i) for i in range(1, n + 1)]
+            found = report.paired_ratio(ratios[::-1], [1] * n)
+            self.assertEqual(found, ((n + 1) / 2, low, high), n)
+
+    def test_an_interval_holds_the_median_with_95_percent_and_no_narrower_one_does(self):
+        for n in range(6, 200):
+            _, low, high = map(int, report.paired_ratio(range(1, n + 1), [1] * n))
+            self.assertEqual(low + high, n + 1)
+            covered = sum(math.comb(n, k) for k in range(low, high)) / 2**n
+            narrower = sum(math.comb(n, k) for k in range(low + 1, high - 1)) / 2**n
+            self.assertGreaterEqual(covered, 0.95, n)
+            self.assertLess(narrower, 0.95, n)
+
+    def test_a_ratio_is_the_median_of_pairs_and_not_a_ratio_of_medians(self):
+        middle, low, high = report.paired_ratio([1, 20, 300], [1, 10, 100])
+        self.assertEqual((middle, low, high), (2, 1, 3))
+        # The machine at half of its speed in some repetitions: no pair is touched by it.
+        slow = [1, 2, 1, 2, 1]
+        self.assertEqual(report.paired_ratio([3 * s for s in slow], [2 * s for s in slow])[0], 1.5)
+
+    def test_few_pairs_say_nothing(self):
+        for pairs in range(15):
+            for bound in ({"at_least": 0.1}, {"at_most": 9}, {"at_least": 9}, {"at_most": 0.1}):
+                self.assertIsNone(report.ratio_goal((1, 0.9, 1.1), pairs, **bound))
+        self.assertIs(report.ratio_goal((1, 0.9, 1.1), 15, at_least=1.1), True)
+        self.assertIs(report.ratio_goal((1, 0.9, 1.1), 15, at_least=1.11), False)
+
+
+class Figures(unittest.TestCase):
+    def test_single_calls_are_without_the_clock(self):
+        cell = {"reads": 100, "spent_ns": 10000, "timer_ns": 25, "wall_ns": 50000}
+        self.assertEqual(figures.read_time(cell), 75)
+        self.assertEqual(figures.read_rate(cell), 1e9 / 75)
+        self.assertFalse(figures.below_clock(cell))
+        self.assertEqual(figures.commit_rate({**cell, "commits": 100}), 1e9 / 75)
+        # Never shorter than a tenth of the clock.
+        self.assertAlmostEqual(figures.read_time({**cell, "timer_ns": 100}), 10)
+        self.assertTrue(figures.below_clock({**cell, "timer_ns": 60}))
+
+    def test_batches_are_taken_as_they_are(self):
+        cell = {"reads": 80, "spent_ns": 1120, "timer_ns": 25, "wall_ns": 5000}
+        cell.update(batched=64, batched_ns=640)
+        self.assertEqual(figures.read_time(cell), 10)
+        self.assertEqual(figures.read_rate(cell), 1e8)
+        self.assertFalse(figures.below_clock(cell))
+        self.assertEqual(figures.commit_rate({**cell, "commits": 80}), 1e8)
+
+    def test_several_readers_share_the_time_that_passed(self):
+        cell = {"reads": 80, "spent_ns": 1, "timer_ns": 0, "wall_ns": 1000, "readers": 2}
+        self.assertEqual(figures.read_rate(cell), 80e6)
+
+    def test_nothing_is_no_rate(self):
+        for cell in ({}, {"reads": 0, "commits": 0, "spent_ns": 5, "wall_ns": 5}):
+            self.assertEqual(figures.read_rate(cell), 0)
+            self.assertEqual(figures.commit_rate(cell), 0)
+            self.assertIsNone(figures.read_time(cell))
+            self.assertEqual(figures.success(cell), 0)
+
+    def test_shares_are_of_what_was_looked_at(self):
+        cell = {"reads": 80, "attempts": 80, "checked": 20, "torn": 5, "new": 6, "compared": 12}
+        self.assertEqual(figures.success(cell), 0.75)
+        self.assertAlmostEqual(figures.success({**cell, "unfinished": 20}), 0.6)
+        row = tables.Row(None, "x", {0: cell, 1: cell}, {})
+        self.assertEqual(tables.COLUMNS["rewrite"][7][1](row)[0], "10 of 40 (25 %)")
+        self.assertEqual(tables.COLUMNS["rewrite"][8][1](row)[0], "50 %")
+        # A peer in Python looks at every read, and does not say so.
+        python = {"reads": 80, "attempts": 80, "torn": 20, "new": 40, "errors": 0}
+        self.assertEqual(figures.success(python), 0.75)
+        row = tables.Row(None, "x", {0: python}, {})
+        self.assertEqual(tables.COLUMNS["rewrite"][7][1](row)[0], "20 of 80 (25 %)")
+        self.assertEqual(tables.COLUMNS["rewrite"][8][1](row)[0], "50 %")
+
+    def test_pairs_are_of_the_same_repetition(self):
+        ours = {0: {"p50_ns": 10}, 1: {"p50_ns": 40}, 3: {"p50_ns": 1}}
+        theirs = {1: {"p50_ns": 20}, 0: {"p50_ns": 10}, 2: {"p50_ns": 1}}
+        self.assertEqual(figures.ratio(figures.p50, ours, theirs), (1.5, 1, 2, 2))
+        self.assertIsNone(figures.ratio(figures.p50, {0: {"p50_ns": 1}}, {}))
+
+
+class Schedule(unittest.TestCase):
+    def setUp(self):
+        self.full = schedule.cells_of(matrix.full_cases(), PEERS)
+        self.quick = schedule.cells_of(matrix.quick_cases(), PEERS)
+
+    def test_ids_are_unique(self):
+        for cases in (matrix.full_cases(), matrix.quick_cases()):
+            names = [case.id for case in cases]
+            self.assertEqual(len(names), len(set(names)))
+
+    def test_a_repetition_has_each_cell_once_and_none_twice_in_a_row(self):
+        last, first = None, {}
+        for repetition in range(20):
+            order = schedule.order(self.full, repetition, last)
+            self.assertEqual(sorted(map(repr, order)), sorted(map(repr, self.full)))
+            self.assertNotEqual(order[0], last)
+            for before, after in zip(order, order[1:]):
+                self.assertNotEqual(before, after)
+            for case, peer in order:
+                first.setdefault((repetition, case), peer)
+            last = order[-1]
+        both = [(matrix.full_cases()[0], peer) for peer in ("untorn", "memcpy")]
+        self.assertEqual(schedule.order(both, 1, both[0]), [both[1], both[0]])
+        self.assertEqual(schedule.order(both, 1, both[1]), [both[0], both[1]])
+        case = matrix.full_cases()[0]
+        takers = [peer for one, peer in self.full if one == case]
+        begun = {first[repetition, case] for repetition in range(20)}
+        self.assertEqual(begun, set(takers))  # each has its turn to be the first
+
+    def test_goals_have_their_pairs(self):
+        goals = schedule.cells_with_goals(self.full)
+        for case in matrix.full_cases():
+            for goal in case.goals:
+                self.assertIn((case, goal.peer), goals)
+                self.assertTrue(not goal.opponent or (case, goal.opponent) in goals)
+        alone = schedule.cells_of(matrix.full_cases(), ["memcpy"])
+        self.assertEqual(schedule.cells_with_goals(alone), [])
+
+    def test_peers_take_part_where_they_differ(self):
+        for case, peer in self.full + self.quick:
+            self.assertTrue(peer != "untorn-pin" or case.workload == "snapshot")
+            self.assertTrue(peer not in ("futex", "untorn-spin") or case.workload == "wake")
+        for cells in (self.full, self.quick):
+            there = {peer for _, peer in cells}
+            self.assertEqual(there, set(PEERS))
+
+    def test_equal_rates_are_compared_in_both_tiers(self):
+        for cells in (self.full, self.quick):
+            for size in (64, 4096, 1 << 20):
+                takers = {
+                    peer for case, peer in cells if case.rate >= 1000 and case.bytes == size
+                }
+                self.assertLessEqual({"untorn", "memcpy", "seqlock", "lmdb"}, takers)
+
+    def test_the_plan_adds_up(self):
+        goals = schedule.cells_with_goals(self.full)
+        five, six = (plan.total(self.full, n, [], 15) for n in (5, 6))
+        one = sum(plan.seconds(*cell) for cell in self.full if cell[1] in ("untorn", "lmdb"))
+        self.assertGreater(six - five, one)
+        # Who cannot wait is asked once, and everybody else five times.
+        able = [c for c in self.full if c[0].workload != "wake" or c[1] in plan.ABLE_TO_WAIT]
+        able = [c for c in able if c[1] not in ("iceoryx", "hdf5-swmr")]
+        self.assertAlmostEqual(
+            plan.total(able, 5, [], 15), 5 * sum(plan.seconds(*cell) for cell in able)
+        )
+        more = plan.total(self.full, 5, goals, 15) - five
+        self.assertAlmostEqual(more, 10 * sum(plan.seconds(*cell) for cell in goals))
+        said = plan.text(able, 5, goals, 15)
+        count = 5 * len(able) + 10 * len(goals)
+        self.assertIn("%d cells, %d measurements, about " % (len(able), count), said)
+
+    def test_what_does_not_fit_is_shortened(self):
+        read, write = matrix.Case("read", 64, 0.2), matrix.Case("rewrite", 64, 0.1)
+        took = [(read, 0.3, 10), (write, 0.5, 10)]  # 8 s, of which 4 are measured
+        self.assertEqual(plan.part_of_seconds(8, took), 1)
+        self.assertEqual(plan.part_of_seconds(6, took), 0.5)
+        self.assertEqual(plan.part_of_seconds(1, took), plan.SHORTEST)
+        self.assertEqual(plan.part_of_seconds(-1, []), 1)
+        self.assertEqual(plan.shortened(read, 0.5).seconds, 0.1)
+        self.assertIs(plan.shortened(read, 1), read)
+
+    def test_a_full_run_fits_into_its_time(self):
+        # By the plan, which is no measurement.
+        goals = schedule.cells_with_goals(self.full)
+        most = 60 * plan.MOST_MINUTES
+        self.assertLessEqual(plan.total(self.full, 5, goals, report.GOAL_PAIRS), most)
+
+
+if __name__ == "__main__":
+    unittest.main()

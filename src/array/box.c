@@ -2,37 +2,25 @@
 /*
  * Copying and filling N-dimensional boxes.
  *
- * First the box is reduced: axes of count 1 go, neighbouring axes that both
- * sides step through as if they were one become one, and an innermost axis
- * without gaps on both sides becomes part of the unit that is copied at once.
- * What is left, usually nothing or one axis, is walked with an odometer, the
- * innermost axis in a loop of its own.
+ * First the box is reduced.  Axes of count 1 go.  The others are ordered by the target's strides,
+ * largest first, so that the target is written as it lies in memory, whatever order its axes have.
+ * Neighbouring axes that both sides step through as if they were one become one, and an innermost
+ * axis without gaps on both sides becomes part of the unit that is copied at once.  What is left,
+ * usually nothing or one axis, is walked with an odometer, the innermost axis in one call.
  *
- * If the source is in another order (a Fortran array), then every step along the
- * target touches another cache line of the source; so the two axes along which
- * the one and the other are dense are walked in small square blocks.
+ * If the source is dense along another axis than the target (one of them is in Fortran's order),
+ * those two axes are the innermost, and are copied as a matrix to its transpose.
  */
 #include "array/box.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/racy_copy.h"
-#include "untorn.h"
+#include "base/racy_rows.h"
 
 #define PATTERN_BYTES 4096 /* of repeated fill elements; small enough to stay in the L1 cache */
 
 #define BLOCK 32 /* units; BLOCK cache lines of either side stay in the L1 cache */
-
-/* A reduced box. */
-struct walk {
-    unsigned axes;
-    size_t unit; /* bytes without gaps on both sides */
-    uint64_t count[UNTORN_MAX_RANK];
-    int64_t to[UNTORN_MAX_RANK];
-    int64_t from[UNTORN_MAX_RANK];
-    uint64_t index[UNTORN_MAX_RANK];
-};
 
 /* Whether the outer step is just the inner axis's whole length. */
 static bool continues(int64_t outer, int64_t inner, uint64_t inner_count) {
@@ -40,144 +28,173 @@ static bool continues(int64_t outer, int64_t inner, uint64_t inner_count) {
     return !__builtin_mul_overflow(inner, inner_count, &length) && length == outer;
 }
 
-/* False if there is nothing to do. */
-static bool reduce(struct walk *walk, unsigned rank, size_t itemsize, const uint64_t *count,
-                   const int64_t *to, const int64_t *from) {
-    unsigned axes = 0;
-    for (unsigned i = 0; i < rank; i++) {
-        if (count[i] == 0)
-            return false;
-        if (count[i] == 1)
-            continue;
-        if (axes > 0 && continues(walk->to[axes - 1], to[i], count[i]) &&
-            continues(walk->from[axes - 1], from[i], count[i])) {
-            axes--;
-            walk->count[axes] *= count[i];
-        } else {
-            walk->count[axes] = count[i];
-        }
-        walk->to[axes] = to[i];
-        walk->from[axes] = from[i];
-        walk->index[axes] = 0;
-        axes++;
-    }
-    walk->unit = itemsize;
-    if (axes > 0 && walk->to[axes - 1] == (int64_t)itemsize &&
-        walk->from[axes - 1] == (int64_t)itemsize)
-        walk->unit *= walk->count[--axes];
-    walk->axes = axes;
-    return true;
-}
-
-/* Step the outermost `axes` axes in C order, moving both pointers (`from` may be
- * NULL); false after the last.  The pointers never leave their memories. */
-static bool advance(struct walk *walk, unsigned axes, char **to, const char **from) {
-    for (unsigned i = axes; i-- > 0;) {
-        bool wrapped = ++walk->index[i] == walk->count[i];
-        int64_t steps = wrapped ? 1 - (int64_t)walk->count[i] : 1;
-        *to += steps * walk->to[i];
-        if (from)
-            *from += steps * walk->from[i];
-        if (!wrapped)
-            return true;
-        walk->index[i] = 0;
-    }
-    return false;
-}
-
-#define COPY_UNITS(unit)                                                                           \
-    for (int64_t i = 0; i < n; i++)                                                                \
-    ut_racy_copy(to + i * to_stride, from + i * from_stride, (unit))
-
-/* The innermost axis.  A constant size makes each copy a load and a store. */
-static void copy_axis(size_t unit, int64_t n, char *to, int64_t to_stride, const char *from,
-                      int64_t from_stride) {
-    switch (unit) {
-    case 1:
-        COPY_UNITS(1);
-        break;
-    case 2:
-        COPY_UNITS(2);
-        break;
-    case 4:
-        COPY_UNITS(4);
-        break;
-    case 8:
-        COPY_UNITS(8);
-        break;
-    case 16:
-        COPY_UNITS(16);
-        break;
-    default:
-        COPY_UNITS(unit);
-        break;
-    }
-}
-
 static uint64_t distance(int64_t stride) {
     return stride < 0 ? 0 - (uint64_t)stride : (uint64_t)stride;
 }
 
-/* If the source is denser along another axis than along the innermost, make that
- * axis the second innermost and return true.  The order of axes is free. */
-static bool make_transposed(struct walk *walk) {
-    unsigned inner = walk->axes - 1;
-    unsigned dense = inner;
-    for (unsigned i = 0; i < inner; i++) {
-        if (walk->from[i] != 0 && distance(walk->from[i]) < distance(walk->from[dense]))
-            dense = i;
+/* The axes of more than one element, the one with the largest step in the target first.  Returns
+ * how many; *empty if there is one without elements. */
+static unsigned sort_axes(unsigned rank, const uint64_t *count, const int64_t *to, unsigned *order,
+                          bool *empty) {
+    unsigned axes = 0;
+    *empty = false;
+    for (unsigned i = 0; i < rank; i++) {
+        if (count[i] == 0)
+            *empty = true;
+        if (count[i] <= 1)
+            continue;
+        unsigned at = axes++;
+        for (; at > 0 && distance(to[order[at - 1]]) < distance(to[i]); at--)
+            order[at] = order[at - 1];
+        order[at] = i;
     }
-    if (dense == inner)
+    return axes;
+}
+
+/* False if there is nothing to do. */
+static bool reduce(ut_box *box, unsigned rank, size_t itemsize, const uint64_t *count,
+                   const int64_t *to, const int64_t *from) {
+    unsigned order[UNTORN_MAX_RANK], axes = 0;
+    bool empty;
+    unsigned left = sort_axes(rank, count, to, order, &empty);
+    box->axes = 0;
+    box->transposed = box->stream = false;
+    box->unit = empty ? 0 : itemsize;
+    if (empty)
         return false;
-    struct walk old = *walk;
-    walk->count[inner - 1] = old.count[dense];
-    walk->to[inner - 1] = old.to[dense];
-    walk->from[inner - 1] = old.from[dense];
-    walk->count[dense] = old.count[inner - 1];
-    walk->to[dense] = old.to[inner - 1];
-    walk->from[dense] = old.from[inner - 1];
+    for (unsigned k = 0; k < left; k++) {
+        unsigned i = order[k];
+        if (axes > 0 && continues(box->to[axes - 1], to[i], count[i]) &&
+            continues(box->from[axes - 1], from[i], count[i])) {
+            axes--;
+            box->count[axes] *= count[i];
+        } else {
+            box->count[axes] = count[i];
+        }
+        box->to[axes] = to[i];
+        box->from[axes] = from[i];
+        axes++;
+    }
+    if (axes > 0 && box->to[axes - 1] == (int64_t)itemsize &&
+        box->from[axes - 1] == (int64_t)itemsize)
+        box->unit *= box->count[--axes];
+    box->axes = axes;
     return true;
 }
 
-/* The two innermost axes, block by block. */
-static void copy_blocks(const struct walk *walk, char *to, const char *from) {
-    unsigned y = walk->axes - 2;
-    unsigned x = walk->axes - 1;
-    int64_t height = (int64_t)walk->count[y];
-    int64_t width = (int64_t)walk->count[x];
+/* If the source is denser along another axis than along the innermost, make that
+ * axis the second innermost.  The order of axes is free. */
+static void find_transposed(ut_box *box) {
+    unsigned inner = box->axes - 1;
+    unsigned dense = inner;
+    for (unsigned i = 0; i < inner; i++) {
+        if (box->from[i] != 0 && distance(box->from[i]) < distance(box->from[dense]))
+            dense = i;
+    }
+    if (dense == inner)
+        return;
+    uint64_t count = box->count[dense];
+    int64_t to = box->to[dense], from = box->from[dense];
+    for (unsigned i = dense; i + 1 < inner; i++) {
+        box->count[i] = box->count[i + 1];
+        box->to[i] = box->to[i + 1];
+        box->from[i] = box->from[i + 1];
+    }
+    box->count[inner - 1] = count;
+    box->to[inner - 1] = to;
+    box->from[inner - 1] = from;
+    box->transposed = true;
+}
+
+void ut_box_prepare(ut_box *box, unsigned rank, size_t itemsize, const uint64_t *count,
+                    const int64_t *to_strides, const int64_t *from_strides) {
+    if (reduce(box, rank, itemsize, count, to_strides, from_strides) && box->axes > 1)
+        find_transposed(box);
+}
+
+/* Step the outermost `axes` axes in C order, moving both pointers (`from` may be
+ * NULL); false after the last.  The pointers never leave their memories. */
+static bool advance(const ut_box *box, unsigned axes, uint64_t *index, char **to,
+                    const char **from) {
+    for (unsigned i = axes; i-- > 0;) {
+        bool wrapped = ++index[i] == box->count[i];
+        int64_t steps = wrapped ? 1 - (int64_t)box->count[i] : 1;
+        *to += steps * box->to[i];
+        if (from)
+            *from += steps * box->from[i];
+        if (!wrapped)
+            return true;
+        index[i] = 0;
+    }
+    return false;
+}
+
+static void begin(uint64_t *index, unsigned axes) {
+    for (unsigned i = 0; i < axes; i++)
+        index[i] = 0;
+}
+
+/* The two innermost axes, where neither side has the one it is denser along without gaps: block by
+ * block. */
+static void copy_blocks(const ut_box *box, char *to, const char *from) {
+    unsigned y = box->axes - 2;
+    unsigned x = box->axes - 1;
+    int64_t height = (int64_t)box->count[y];
+    int64_t width = (int64_t)box->count[x];
     for (int64_t top = 0; top < height; top += BLOCK) {
         int64_t bottom = height - top < BLOCK ? height : top + BLOCK;
         for (int64_t left = 0; left < width; left += BLOCK) {
             int64_t n = width - left < BLOCK ? width - left : BLOCK;
             for (int64_t i = top; i < bottom; i++)
-                copy_axis(walk->unit, n, to + i * walk->to[y] + left * walk->to[x], walk->to[x],
-                          from + i * walk->from[y] + left * walk->from[x], walk->from[x]);
+                ut_racy_copy_rows(to + i * box->to[y] + left * box->to[x], box->to[x],
+                                  from + i * box->from[y] + left * box->from[x], box->from[x],
+                                  box->unit, (uint64_t)n);
         }
     }
 }
 
-void ut_box_copy(unsigned rank, size_t itemsize, const uint64_t *count, void *to,
-                 const int64_t *to_strides, const void *from, const int64_t *from_strides) {
-    struct walk walk;
-    if (!reduce(&walk, rank, itemsize, count, to_strides, from_strides))
-        return;
-    if (walk.axes == 0) {
-        ut_racy_copy(to, from, walk.unit);
+static void copy_transposed(const ut_box *box, char *to, const char *from) {
+    unsigned y = box->axes - 2, x = box->axes - 1;
+    uint64_t index[UNTORN_MAX_RANK];
+    bool dense = box->to[x] == (int64_t)box->unit && box->from[y] == (int64_t)box->unit;
+    begin(index, y);
+    do {
+        if (dense)
+            ut_racy_transpose(to, box->to[y], from, box->from[x], box->unit, box->count[y],
+                              box->count[x]);
+        else
+            copy_blocks(box, to, from);
+    } while (advance(box, y, index, &to, &from));
+}
+
+void ut_box_copy_prepared(const ut_box *box, void *to, const void *from) {
+    if (box->axes == 0) {
+        if (box->stream)
+            ut_racy_stream_rows(to, 0, from, 0, box->unit, 1);
+        else
+            ut_racy_copy(to, from, box->unit);
         return;
     }
     char *target = to;
     const char *source = from;
-    unsigned inner = walk.axes - 1;
-    if (make_transposed(&walk)) {
-        do {
-            copy_blocks(&walk, target, source);
-        } while (advance(&walk, inner - 1, &target, &source));
+    unsigned inner = box->axes - 1;
+    if (box->transposed) {
+        copy_transposed(box, target, source);
         return;
     }
+    uint64_t index[UNTORN_MAX_RANK];
+    begin(index, inner);
     do {
-        copy_axis(walk.unit, (int64_t)walk.count[inner], target, walk.to[inner], source,
-                  walk.from[inner]);
-    } while (advance(&walk, inner, &target, &source));
+        (box->stream ? ut_racy_stream_rows : ut_racy_copy_rows)(
+            target, box->to[inner], source, box->from[inner], box->unit, box->count[inner]);
+    } while (advance(box, inner, index, &target, &source));
+}
+
+void ut_box_copy(unsigned rank, size_t itemsize, const uint64_t *count, void *to,
+                 const int64_t *to_strides, const void *from, const int64_t *from_strides) {
+    ut_box box;
+    ut_box_prepare(&box, rank, itemsize, count, to_strides, from_strides);
+    ut_box_copy_prepared(&box, to, from);
 }
 
 static bool is_zero(const void *bytes, size_t n) {
@@ -213,24 +230,26 @@ static void fill_run(char *to, size_t run, const char *pattern, size_t length) {
 
 void ut_box_fill(unsigned rank, size_t itemsize, const uint64_t *count, void *to,
                  const int64_t *to_strides, const void *fill) {
-    struct walk walk;
+    ut_box box;
+    uint64_t index[UNTORN_MAX_RANK];
     char pattern[PATTERN_BYTES];
-    if (!reduce(&walk, rank, itemsize, count, to_strides, to_strides))
+    if (!reduce(&box, rank, itemsize, count, to_strides, to_strides))
         return;
     bool zero = !fill || is_zero(fill, itemsize);
     const char *source = fill;
     size_t length = itemsize;
     if (!zero && itemsize <= PATTERN_BYTES) {
-        length = build_pattern(pattern, fill, itemsize, walk.unit);
+        length = build_pattern(pattern, fill, itemsize, box.unit);
         source = pattern;
     }
     char *target = to;
+    begin(index, box.axes);
     do {
         if (zero)
-            ut_racy_fill_zero(target, walk.unit);
+            ut_racy_fill_zero(target, box.unit);
         else
-            fill_run(target, walk.unit, source, length);
-    } while (advance(&walk, walk.axes, &target, NULL));
+            fill_run(target, box.unit, source, length);
+    } while (advance(&box, box.axes, index, &target, NULL));
 }
 
 void ut_c_strides(unsigned rank, size_t itemsize, const uint64_t *shape, int64_t *strides) {

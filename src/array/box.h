@@ -12,10 +12,30 @@
 #ifndef UT_BOX_H
 #define UT_BOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "untorn.h"
+
+/* How a box is to be copied: whatever does not depend on where it lies, so that boxes of the same
+ * size and strides, as most tiles of a region are, share the thought.  The members are its own. */
+typedef struct ut_box {
+    unsigned axes;
+    bool transposed;
+    bool stream; /* past the caches; false, unless it is set after preparing */
+    size_t unit; /* bytes without gaps on both sides */
+    uint64_t count[UNTORN_MAX_RANK];
+    int64_t to[UNTORN_MAX_RANK], from[UNTORN_MAX_RANK];
+} ut_box;
+
+void ut_box_prepare(ut_box *box, unsigned rank, size_t itemsize, const uint64_t *count,
+                    const int64_t *to_strides, const int64_t *from_strides);
+
 /* The two memories must not overlap. */
+void ut_box_copy_prepared(const ut_box *box, void *to, const void *from);
+
+/* Both in one. */
 void ut_box_copy(unsigned rank, size_t itemsize, const uint64_t *count, void *to,
                  const int64_t *to_strides, const void *from, const int64_t *from_strides);
 

@@ -3,9 +3,11 @@
  * Grid arithmetic, checked where the numbers come from outside.
  *
  * The tile iterator is an odometer over the chunk indices that a region
- * touches.  Only beginning it divides; a tile costs a few multiplications per
- * axis, and a region within the first chunk, the commonest of all, not even a
- * division.
+ * touches.  Only beginning it divides, and for a region within the first chunk,
+ * the commonest of all, not even that.  Regions are mostly thin: along most axes they touch one
+ * chunk.  So a step does nothing for the axes that stay, and changes the cell and the places in
+ * bytes by differences, which costs the same for any rank.  Between the first and the last tile of
+ * a row of them, steps are all alike, and are taken in the header.
  */
 #include "array/grid.h"
 
@@ -60,14 +62,20 @@ uint64_t ut_grid_linear(unsigned rank, const uint64_t *cells, const uint64_t *in
 
 void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const uint64_t *chunks,
                     const uint64_t *start, const uint64_t *count) {
+    uint64_t weight = 1;
     tiles->rank = rank;
-    tiles->done = false;
-    for (unsigned i = 0; i < rank; i++) {
+    tiles->begun = tiles->done = false;
+    tiles->moving = 0;
+    tiles->plain = 0;
+    tiles->step = 0;
+    for (unsigned i = rank; i-- > 0;) {
         uint64_t end = start[i] + count[i];
-        tiles->cells[i] = cells[i];
+        tiles->weight[i] = weight;
+        weight *= cells[i];
         tiles->chunks[i] = chunks[i];
         tiles->start[i] = start[i];
         tiles->end[i] = end;
+        tiles->chunk_stride[i] = tiles->region_stride[i] = 0;
         if (count[i] == 0) {
             tiles->done = true;
             tiles->first[i] = 1; /* an empty range, for ut_tiles_total() */
@@ -78,8 +86,18 @@ void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const
             tiles->first[i] = start[i] / chunks[i];
             tiles->last[i] = (end - 1) / chunks[i];
         }
-        tiles->index[i] = tiles->first[i];
+        if (tiles->first[i] < tiles->last[i])
+            tiles->axes[tiles->moving++] = i;
     }
+}
+
+void ut_tiles_strides(ut_tiles *tiles, const int64_t *chunk, const int64_t *region) {
+    for (unsigned i = 0; i < tiles->rank; i++) {
+        tiles->chunk_stride[i] = chunk[i];
+        tiles->region_stride[i] = region[i];
+    }
+    if (tiles->moving > 0)
+        tiles->step = (int64_t)tiles->chunks[tiles->axes[0]] * region[tiles->axes[0]];
 }
 
 uint64_t ut_tiles_total(const ut_tiles *tiles) {
@@ -89,36 +107,77 @@ uint64_t ut_tiles_total(const ut_tiles *tiles) {
     return total;
 }
 
+/* Move the tile along one axis to the chunk `index`.  Differences may be negative: what is
+ * unsigned wraps around to the right number. */
+static inline void move(const ut_tiles *tiles, ut_tile *tile, unsigned i, uint64_t index) {
+    uint64_t chunk = tiles->chunks[i], start = tiles->start[i];
+    uint64_t corner = index * chunk; /* of the chunk, in the array */
+    uint64_t from = start > corner ? start : corner;
+    uint64_t to = tiles->end[i] - corner < chunk ? tiles->end[i] : corner + chunk;
+    uint64_t in_chunk = from - corner, in_region = from - start, count = to - from;
+    tile->cell += (index - tile->index[i]) * tiles->weight[i];
+    tile->chunk_at += (int64_t)(in_chunk - tile->in_chunk[i]) * tiles->chunk_stride[i];
+    tile->region_at += (int64_t)(in_region - tile->in_region[i]) * tiles->region_stride[i];
+    tile->resized |= count != tile->count[i];
+    tile->index[i] = index;
+    tile->in_chunk[i] = in_chunk;
+    tile->in_region[i] = in_region;
+    tile->count[i] = count;
+}
+
+static void first_tile(ut_tiles *tiles, ut_tile *tile) {
+    tiles->begun = true;
+    tile->cell = 0;
+    tile->chunk_at = tile->region_at = 0;
+    tile->resized = true;
+    for (unsigned i = 0; i < tiles->rank; i++) {
+        tile->index[i] = tile->in_chunk[i] = tile->in_region[i] = tile->count[i] = 0;
+        move(tiles, tile, i, tiles->first[i]);
+    }
+}
+
 /* Go to the next index in C order; false after the last. */
-static bool advance(ut_tiles *tiles) {
-    for (unsigned i = tiles->rank; i-- > 0;) {
-        if (tiles->index[i] < tiles->last[i]) {
-            tiles->index[i]++;
+static bool next_tile(const ut_tiles *tiles, ut_tile *tile) {
+    tile->resized = false;
+    for (unsigned k = 0; k < tiles->moving; k++) {
+        unsigned i = tiles->axes[k];
+        if (tile->index[i] < tiles->last[i]) {
+            move(tiles, tile, i, tile->index[i] + 1);
             return true;
         }
-        tiles->index[i] = tiles->first[i];
+        move(tiles, tile, i, tiles->first[i]);
     }
     return false;
 }
 
-bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile) {
+/* See ahead along the innermost axis that moves: tiles that reach through their chunks are alike.
+ */
+static uint64_t plain_steps(const ut_tiles *tiles, const ut_tile *tile) {
+    if (tiles->moving == 0)
+        return 0;
+    unsigned i = tiles->axes[0];
+    uint64_t chunk = tiles->chunks[i], last = tiles->last[i];
+    if (tile->count[i] != chunk)
+        return 0;
+    bool last_too = tiles->end[i] - last * chunk == chunk;
+    return last - tile->index[i] - (last_too ? 0 : 1);
+}
+
+bool ut_tiles_turn(ut_tiles *tiles, ut_tile *tile) {
     if (tiles->done)
         return false;
-    tile->cell = 0;
-    tile->whole = true;
-    for (unsigned i = 0; i < tiles->rank; i++) {
-        uint64_t chunk = tiles->chunks[i];
-        uint64_t corner = tiles->index[i] * chunk; /* of the chunk, in the array */
-        uint64_t from = tiles->start[i] > corner ? tiles->start[i] : corner;
-        uint64_t to = tiles->end[i] - corner < chunk ? tiles->end[i] : corner + chunk;
-        tile->cell = tile->cell * tiles->cells[i] + tiles->index[i];
-        tile->index[i] = tiles->index[i];
-        tile->in_chunk[i] = from - corner;
-        tile->in_region[i] = from - tiles->start[i];
-        tile->count[i] = to - from;
-        tile->whole &= to - from == chunk;
+    if (!tiles->begun) {
+        first_tile(tiles, tile);
+    } else if (!next_tile(tiles, tile)) {
+        tiles->done = true;
+        return false;
     }
-    tiles->done = !advance(tiles);
+    if (tile->resized) {
+        tile->whole = true;
+        for (unsigned i = 0; i < tiles->rank; i++)
+            tile->whole &= tile->count[i] == tiles->chunks[i];
+    }
+    tiles->plain = plain_steps(tiles, tile);
     return true;
 }
 

@@ -62,31 +62,57 @@ typedef struct ut_tile {
     uint64_t in_region[UNTORN_MAX_RANK]; /* where it begins in the region */
     uint64_t count[UNTORN_MAX_RANK];     /* how far it extends */
     bool whole;                          /* it is the chunk's whole full-size box */
+    bool resized;                        /* its count is not that of the tile before it */
+    int64_t chunk_at, region_at;         /* in_chunk and in_region in bytes: ut_tiles_strides() */
 } ut_tile;
 
 /* An iteration over a region's tiles.  The members are its own. */
 typedef struct ut_tiles {
     unsigned rank;
-    bool done;
-    uint64_t cells[UNTORN_MAX_RANK];
+    bool begun, done;
+    uint64_t plain;  /* how many steps from here only lead to the next chunk, along axes[0] */
+    int64_t step;    /* what each of them adds to region_at */
+    unsigned moving; /* axes along which the region touches more than one chunk, ... */
+    unsigned axes[UNTORN_MAX_RANK];   /* ... which are these, the innermost first */
+    uint64_t weight[UNTORN_MAX_RANK]; /* what a step along the axis adds to the cell */
     uint64_t chunks[UNTORN_MAX_RANK];
     uint64_t start[UNTORN_MAX_RANK];
     uint64_t end[UNTORN_MAX_RANK];   /* one past the region's last element */
     uint64_t first[UNTORN_MAX_RANK]; /* chunk indices that the region touches */
     uint64_t last[UNTORN_MAX_RANK];  /* inclusive */
-    uint64_t index[UNTORN_MAX_RANK]; /* of the next tile */
+    int64_t chunk_stride[UNTORN_MAX_RANK], region_stride[UNTORN_MAX_RANK];
 } ut_tiles;
 
 /*
  * Cut the region start : start + count into tiles, in C order of the grid.  The
  * region lies within the grid of whole chunks.  A count of 0 yields no tile,
- * rank 0 yields one.  The arguments are copied.
+ * rank 0 yields one.  The arguments are copied.  A tile is made from the one
+ * before it: what is passed must be that, untouched.
  *
  *     for (ut_tiles_begin(&tiles, ...); ut_tiles_next(&tiles, &tile);)
  */
 void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const uint64_t *chunks,
                     const uint64_t *start, const uint64_t *count);
-bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile);
+
+/* Tiles tell how many bytes in they begin, too, by these strides of a chunk and of where the region
+ * lies.  To be called before the first is taken; the strides are copied. */
+void ut_tiles_strides(ut_tiles *tiles, const int64_t *chunk, const int64_t *region);
+
+/* The first tile, and steps that change more than which chunk it is. */
+bool ut_tiles_turn(ut_tiles *tiles, ut_tile *tile);
+
+static inline bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile) {
+    if (tiles->plain == 0)
+        return ut_tiles_turn(tiles, tile);
+    unsigned axis = tiles->axes[0];
+    tiles->plain--;
+    tile->index[axis]++;
+    tile->in_region[axis] += tiles->chunks[axis];
+    tile->cell += tiles->weight[axis];
+    tile->region_at += tiles->step;
+    tile->resized = false;
+    return true;
+}
 
 /* How many tiles the region has, however many have been taken. */
 uint64_t ut_tiles_total(const ut_tiles *tiles);

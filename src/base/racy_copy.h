@@ -10,6 +10,8 @@
 //
 // Under ThreadSanitizer the copy is made of relaxed atomics, which may race by definition; so it
 // reports every race but the intended ones.
+//
+// Many runs at once are racy_rows.h's.
 #ifndef UT_RACY_COPY_H
 #define UT_RACY_COPY_H
 

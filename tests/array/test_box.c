@@ -71,7 +71,7 @@ static char *random_bytes(struct test_rng *rng, size_t size) {
 
 static uint64_t random_box(struct test_rng *rng, unsigned *rank, size_t *itemsize,
                            uint64_t *count) {
-    static const size_t sizes[] = {1, 2, 3, 4, 5, 8, 16, 17, 32, 64, 100};
+    static const size_t sizes[] = {1, 2, 3, 4, 5, 7, 8, 12, 16, 17, 31, 32, 33, 64, 65, 100};
     uint64_t elements = 1;
     uint64_t extent = 1; // what it takes in memory, an axis of length 0 counting as 1
     *rank = (unsigned)rng_below(rng, rng_chance(rng, 5) ? UNTORN_MAX_RANK + 1 : 6);
@@ -191,6 +191,65 @@ static void nothing_touches_nothing(void **state) {
     ut_box_fill(2, 8, count, NULL, strides, NULL);
 }
 
+// A matrix to its transpose, at any size around the blocks and squares in which it is done, with
+// other axes before it and with gaps on both sides, and for every element size.
+static void check_transposed(struct test_rng *rng) {
+    static const size_t sizes[] = {1, 2, 3, 4, 5, 8, 12, 16, 24};
+    size_t itemsize = sizes[rng_below(rng, sizeof sizes / sizeof sizes[0])];
+    uint64_t count[3] = {rng_range(rng, 1, 2), rng_range(rng, 1, 70), rng_range(rng, 1, 70)};
+    size_t gap = rng_chance(rng, 50) ? 0 : rng_below(rng, 9);
+    struct layout from, to;
+    from.base = to.base = 0;
+    from.strides[1] = (int64_t)itemsize;
+    from.strides[2] = (int64_t)(itemsize * count[1] + gap);
+    from.strides[0] = from.strides[2] * (int64_t)count[2];
+    to.strides[2] = (int64_t)itemsize;
+    to.strides[1] = (int64_t)(itemsize * count[2] + gap);
+    to.strides[0] = to.strides[1] * (int64_t)count[1];
+    from.size = (size_t)from.strides[0] * count[0];
+    to.size = (size_t)to.strides[0] * count[0];
+    if (rng_chance(rng, 20)) { /* backwards along the axis with gaps */
+        from.base = (size_t)from.strides[2] * (count[2] - 1);
+        from.strides[2] = -from.strides[2];
+    }
+    char *source = random_bytes(rng, from.size), *target = random_bytes(rng, to.size);
+    char *expected = malloc(to.size);
+    assert_non_null(expected);
+    memcpy(expected, target, to.size);
+    for (uint64_t k = 0; k < count[0] * count[1] * count[2]; k++)
+        memcpy(expected + element_at(3, count, &to, k), source + element_at(3, count, &from, k),
+               itemsize);
+    ut_box_copy(3, itemsize, count, target, to.strides, source + from.base, from.strides);
+    assert_memory_equal(target, expected, to.size);
+    free(expected);
+    free(target);
+    free(source);
+}
+
+static void transposed_copies_equal_an_element_loop(void **state) {
+    for (int round = 0; round < 400; round++)
+        check_transposed(*state);
+}
+
+// Preparing once serves boxes anywhere.
+static void a_prepared_copy_is_good_for_other_places(void **state) {
+    (void)state;
+    const uint64_t count[2] = {3, 2};
+    const int64_t to_strides[2] = {2, 8}, from_strides[2] = {8, 2};
+    int16_t from[2][3][4], to[2][2][4];
+    ut_box box;
+    for (int i = 0; i < 24; i++)
+        from[i / 12][i / 4 % 3][i % 4] = (int16_t)i;
+    memset(to, -1, sizeof to);
+    ut_box_prepare(&box, 2, 2, count, to_strides, from_strides);
+    for (int i = 0; i < 2; i++)
+        ut_box_copy_prepared(&box, to[i], from[i]);
+    for (int i = 0; i < 16; i++) {
+        int y = i / 4 % 2, x = i % 4;
+        assert_int_equal(to[i / 8][y][x], x < 3 ? from[i / 8][x][y] : -1);
+    }
+}
+
 // A box of 1 x 1 x ... may come with any strides at all.
 static void strides_of_single_elements_do_not_matter(void **state) {
     (void)state;
@@ -222,6 +281,8 @@ int main(void) {
         cmocka_unit_test_prestate(fills_equal_an_element_loop, &rng),
         cmocka_unit_test(one_element),
         cmocka_unit_test(fortran_order_becomes_c_order),
+        cmocka_unit_test_prestate(transposed_copies_equal_an_element_loop, &rng),
+        cmocka_unit_test(a_prepared_copy_is_good_for_other_places),
         cmocka_unit_test(nothing_touches_nothing),
         cmocka_unit_test(strides_of_single_elements_do_not_matter),
         cmocka_unit_test(c_strides),

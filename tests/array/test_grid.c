@@ -81,7 +81,7 @@ static void cells_and_extents(void **state) {
 // of the region exactly once.
 static void check_tiles(struct test_rng *rng) {
     unsigned rank = (unsigned)rng_below(rng, 5);
-    uint64_t shape[4], chunks[4], cells[4], start[4], count[4];
+    uint64_t shape[4] = {0}, chunks[4] = {0}, cells[4], start[4], count[4];
     for (unsigned i = 0; i < rank; i++) {
         shape[i] = rng_range(rng, 1, 12);
         chunks[i] = rng_range(rng, 1, rng_chance(rng, 20) ? 20 : 5);
@@ -100,6 +100,13 @@ static void check_tiles(struct test_rng *rng) {
     uint64_t covered = 0;
     uint64_t last = 0;
     ut_tiles_begin(&tiles, rank, cells, chunks, start, count);
+    int64_t chunk_strides[4], region_strides[4];
+    uint64_t before[4] = {0};
+    for (unsigned i = 0; i < rank; i++) {
+        chunk_strides[i] = (int64_t)rng_below(rng, 1000) - 500;
+        region_strides[i] = (int64_t)rng_below(rng, 1000) - 500;
+    }
+    ut_tiles_strides(&tiles, chunk_strides, region_strides);
     uint64_t total = ut_tiles_total(&tiles);
     while (ut_tiles_next(&tiles, &tile)) {
         assert_true(tile.cell < all);
@@ -109,7 +116,13 @@ static void check_tiles(struct test_rng *rng) {
         taken++;
         assert_int_equal(ut_tiles_total(&tiles), total);
         int whole = 1;
+        int resized = taken == 1;
+        int64_t chunk_at = 0, region_at = 0;
         for (unsigned i = 0; i < rank; i++) {
+            chunk_at += (int64_t)tile.in_chunk[i] * chunk_strides[i];
+            region_at += (int64_t)tile.in_region[i] * region_strides[i];
+            resized = resized || tile.count[i] != before[i];
+            before[i] = tile.count[i];
             assert_true(tile.count[i] >= 1);
             assert_true(tile.in_chunk[i] + tile.count[i] <= chunks[i]);
             assert_true(tile.in_region[i] + tile.count[i] <= count[i]);
@@ -118,6 +131,9 @@ static void check_tiles(struct test_rng *rng) {
             whole = whole && tile.count[i] == chunks[i];
         }
         assert_int_equal(tile.whole, whole);
+        assert_true(tile.resized || !resized);
+        assert_int_equal(tile.chunk_at, chunk_at);
+        assert_int_equal(tile.region_at, region_at);
         uint64_t n = ut_product(rank, tile.count);
         for (uint64_t k = 0; k < n; k++) {
             uint64_t rest = k;

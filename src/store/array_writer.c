@@ -7,12 +7,11 @@
  * when the snapshot is put together: its groups need not be there before.
  *
  * Chunk files are written by many threads at once: all they use of the array is set when it begins,
- * but for the batch of files that wait to be synced, which has a lock.
+ * but for the batch of files that wait to be synced, which sees to that itself.
  */
 #include "store/snapshot_parts.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,6 @@ struct ut_array_writer {
     uint64_t nonce;
     char path[UT_STORE_PATH_MAX]; /* of the directory */
     size_t path_length;
-    pthread_mutex_t lock; /* of the batch */
     ut_file_batch batch;
     char manifest_path[UT_STORE_PATH_MAX]; /* outlives the file, which keeps the pointer */
     ut_durable_file file;                  /* fd < 0: not open */
@@ -47,8 +45,7 @@ static untorn_status sink(void *context, const void *bytes, size_t n) {
 }
 
 static void free_array(ut_array_writer *array) {
-    ut_file_batch_abandon(&array->batch);
-    pthread_mutex_destroy(&array->lock);
+    ut_file_batch_end(&array->batch);
     ut_manifest_abandon(array->manifest);
     ut_durable_abandon(&array->file);
     free(array->name);
@@ -88,8 +85,8 @@ untorn_status ut_array_writer_begin(ut_snapshot_writer *writer, const ut_manifes
     if (array == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for an array", writer->store->who);
     array->writer = writer;
-    array->who = array->batch.who = writer->store->who;
-    pthread_mutex_init(&array->lock, NULL);
+    array->who = writer->store->who;
+    ut_file_batch_begin(&array->batch, array->who);
     array->file.fd = -1;
     array->nonce = ut_store_nonce();
     array->rank = definition->rank;
@@ -169,9 +166,7 @@ untorn_status ut_array_writer_file(ut_array_writer *array, uint64_t number, cons
     untorn_status status = chunk_path(array, number, path);
     if (status != UNTORN_OK)
         return status;
-    pthread_mutex_lock(&array->lock);
     status = ut_file_batch_write(&array->batch, path, bytes, n);
-    pthread_mutex_unlock(&array->lock);
     return status == UNTORN_OK ? status : file_fail(array, status);
 }
 

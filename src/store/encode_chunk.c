@@ -5,7 +5,7 @@
  * Shared memory is read only while the hold (window or pin) stands, and what was read counts only
  * if the hold still stands afterwards: the check comes after the encoding, so that nothing made of
  * reused bytes gets a record.  What is written straight from shared memory is checked again after
- * the write, by whoever writes.
+ * the write.
  */
 #include "store/encode_chunk.h"
 
@@ -31,7 +31,8 @@ untorn_status ut_chunk_fail(const ut_encode_target *target, uint64_t number, unt
                    target->definition->name, key, reason);
 }
 
-untorn_status ut_chunk_check(ut_hold *hold, const ut_encode_job *job) {
+/* Whether what was read of the job's slot until now is the chunk. */
+static untorn_status check(ut_hold *hold, const ut_encode_job *job) {
     const ut_encode_target *target = job->target;
     if (job->kind != UT_ENCODE_SLOT || ut_hold_valid(hold, target->header, target->generation))
         return UNTORN_OK;
@@ -101,7 +102,7 @@ static untorn_status encode(ut_chunk_encoder *encoder, ut_encode_job *job, const
     job->bytes = size;
     job->hash = ut_hash(job->file, size);
     UT_STEP("chunk encoded");
-    return ut_chunk_check(&encoder->hold, job);
+    return check(&encoder->hold, job);
 }
 
 /* Where a chunk is put together: without a codec that is the file. */
@@ -155,6 +156,12 @@ untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job,
                               ut_encode_buffer *out) {
     return job->kind == UT_ENCODE_STORED ? encode_stored(encoder, job, out)
                                          : encode_slot(encoder, job, out);
+}
+
+untorn_status ut_chunk_write(ut_hold *hold, const ut_encode_job *job) {
+    untorn_status status =
+        ut_array_writer_file(job->target->writer, job->number, job->file, job->bytes);
+    return status == UNTORN_OK && job->file == job->slot ? check(hold, job) : status;
 }
 
 void ut_chunk_encoder_free(ut_chunk_encoder *encoder) {

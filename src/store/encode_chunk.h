@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One chunk becomes the bytes of a file: what a worker of the encode pool does.
+ * One chunk becomes the bytes of a file, and they become the file: what a thread of the encode pool
+ * does.
  */
 #ifndef UT_ENCODE_CHUNK_H
 #define UT_ENCODE_CHUNK_H
@@ -24,8 +25,8 @@ typedef struct ut_chunk_encoder {
  * array and chunk. */
 untorn_status ut_chunk_encode(ut_chunk_encoder *encoder, ut_encode_job *job, ut_encode_buffer *out);
 
-/* Whether what was read of the job's slot until now is the chunk. */
-untorn_status ut_chunk_check(ut_hold *hold, const ut_encode_job *job);
+/* Write what ut_chunk_encode() made. */
+untorn_status ut_chunk_write(ut_hold *hold, const ut_encode_job *job);
 
 void ut_chunk_encoder_free(ut_chunk_encoder *encoder);
 

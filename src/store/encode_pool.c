@@ -6,21 +6,31 @@
  *
  *     recorded <= taken <= added <= recorded + limit        limit <= ring
  *
- * Workers take job `taken`; the coordinator writes and records job `recorded` once it is done.  A
- * slot is the worker's from taking to done, and the coordinator's otherwise, so what is in it needs
- * no lock.  Links are made when they are added, and only wait in the ring for their records' turn.
+ * Job `taken` is the next for whoever is free; the coordinator records job `recorded` once it is
+ * done.  A slot is the thread's that took it until it is done, and the coordinator's otherwise, so
+ * what is in it needs no lock.  Links are made when they are added, and only wait in the ring for
+ * their records' turn.
  *
- * To wake a thread on an idle processor takes about as long as to write a small file, and both
- * sides would sleep once per chunk.  So the coordinator sleeps until half of what is under way is
- * done, and then has several files to write while workers go on with the other half.
+ * With several threads each writes the files of the chunks that it encoded, while their bytes are
+ * in its cache, and the coordinator takes jobs like the others when the ring is full or nothing is
+ * left to be added: it sleeps only while others do the last ones.
  *
- * There are as many buffers as jobs may be under way, a number that depends on the size of chunks.
- * The one that was given back last is taken first, for it is in the cache: as long as the
- * coordinator keeps up, one or two per worker go round.
+ * With one thread to compress, the coordinator writes the files of what that has encoded.  To wake
+ * a thread on an idle processor takes about as long as to write a small file, and both sides would
+ * sleep once per chunk.  So the coordinator sleeps until half of what is under way is done, and
+ * then has several files to write while the worker goes on with the other half.
+ *
+ * There are as many buffers as jobs may be under way.  The one that was given back last is taken
+ * first, for it is in the cache.  So with several threads one for each goes round; with one, one or
+ * two as long as the coordinator keeps up.
+ *
+ * The failure that counts is that of the first job in order, whichever was first in time: a job is
+ * passed over only if one before it has failed.
  */
 #include "store/encode_pool.h"
 
 #include "base/status.h"
+#include "base/test_hooks.h"
 #include "base/thread.h"
 #include "store/encode_chunk.h"
 
@@ -30,8 +40,8 @@
 
 #define RING 256u
 #define MOST_THREADS 200u /* below RING */
-/* Of encoded bytes under way: enough for workers to go on while a file is written. */
-#define WINDOW_BYTES ((uint64_t)4 << 20)
+/* Of chunks under way: enough for a worker to go on while a file is written by another thread. */
+#define WINDOW_BYTES ((uint64_t)8 << 20)
 /* Of chunks for which a worker is woken: to wake costs more than to encode a small one. */
 #define WORTH_WAKING ((uint64_t)64 << 10)
 /* Of buffers that stay from flush to flush. */
@@ -53,6 +63,7 @@ struct ut_encode_pool {
     pthread_mutex_t lock;
     pthread_cond_t added_job; /* for workers */
     pthread_cond_t done_job;  /* for the coordinator: all up to `awaited` */
+    bool shared;              /* several threads, of which the coordinator is one */
     pool_job *jobs;
     uint64_t limit;           /* of jobs in the ring; set while it is empty */
     uint64_t recorded, added; /* changed by the coordinator alone */
@@ -65,9 +76,10 @@ struct ut_encode_pool {
     bool closing;
     unsigned threads;                     /* that were asked for */
     unsigned worker_count, running, idle; /* that there can be, that there are, that wait */
-    unsigned called; /* of those that wait: they were told to, but did not get so far yet */
-    untorn_status status;
-    char message[UT_MESSAGE_BYTES]; /* of the first failure */
+    unsigned called;      /* of those that wait: they were told to, but did not get so far yet */
+    untorn_status status; /* of the first job that failed, in their order */
+    uint64_t failed;      /* which one; UINT64_MAX: none */
+    char message[UT_MESSAGE_BYTES]; /* what it said */
     /* of the coordinator */
     bool flushing;
     uint64_t alone, alone_left;
@@ -80,15 +92,16 @@ struct ut_encode_pool {
     encode_worker workers[];
 };
 
-/* Keep the first failure. */
-static void fail(ut_encode_pool *pool, untorn_status status) {
-    if (pool->status != UNTORN_OK)
+/* Keep the failure of the first job; called with the lock held. */
+static void fail(ut_encode_pool *pool, uint64_t job, untorn_status status) {
+    if (job >= pool->failed || (UT_SEEDED(351) && pool->status != UNTORN_OK))
         return;
     pool->status = status;
+    pool->failed = job;
     strncpy(pool->message, untorn_message(), sizeof pool->message - 1);
 }
 
-/* --- workers --- */
+/* --- jobs --- */
 
 /* Links are done already. */
 static bool find_job(ut_encode_pool *pool) {
@@ -105,6 +118,32 @@ static uint64_t count_finished(ut_encode_pool *pool) {
         pool->finished++;
     return pool->finished;
 }
+
+static void give_back(ut_encode_pool *pool, pool_job *mine) {
+    pool->buffers[pool->buffer_count++] = mine->buffer;
+}
+
+/* The next job that nobody has.  Called and returns with the lock held. */
+static void do_job(ut_encode_pool *pool, ut_chunk_encoder *encoder) {
+    uint64_t n = pool->taken++;
+    pool_job *mine = &pool->jobs[n % RING];
+    mine->buffer = pool->buffers[--pool->buffer_count];
+    bool wanted = n < pool->failed;
+    pthread_mutex_unlock(&pool->lock);
+    untorn_status status = UNTORN_OK;
+    if (wanted)
+        status = ut_chunk_encode(encoder, &mine->job, &mine->buffer);
+    if (wanted && status == UNTORN_OK && pool->shared)
+        status = ut_chunk_write(&encoder->hold, &mine->job);
+    pthread_mutex_lock(&pool->lock);
+    if (status != UNTORN_OK)
+        fail(pool, n, status);
+    if (pool->shared)
+        give_back(pool, mine);
+    mine->done = true;
+}
+
+/* --- workers --- */
 
 static void await_call(ut_encode_pool *pool) {
     pthread_cond_wait(&pool->added_job, &pool->lock);
@@ -123,17 +162,7 @@ static void *work(void *argument) {
         pool->idle--;
         if (!find_job(pool))
             break;
-        uint64_t n = pool->taken++;
-        pool_job *mine = &pool->jobs[n % RING];
-        mine->buffer = pool->buffers[--pool->buffer_count];
-        bool wanted = pool->status == UNTORN_OK;
-        pthread_mutex_unlock(&pool->lock);
-        untorn_status status =
-            wanted ? ut_chunk_encode(&worker->encoder, &mine->job, &mine->buffer) : UNTORN_OK;
-        pthread_mutex_lock(&pool->lock);
-        if (status != UNTORN_OK)
-            fail(pool, status);
-        mine->done = true;
+        do_job(pool, &worker->encoder);
         if (count_finished(pool) > pool->awaited)
             pthread_cond_signal(&pool->done_job);
     }
@@ -168,7 +197,8 @@ untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_po
     pool->threads = threads;
     pool->buffer_count = RING;
     pool->alone = alone;
-    pool->awaited = UINT64_MAX;
+    pool->awaited = pool->failed = UINT64_MAX;
+    pool->shared = threads > 1;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->added_job, NULL);
     pthread_cond_init(&pool->done_job, NULL);
@@ -186,7 +216,7 @@ no_memory:
 
 void ut_encode_pool_begin(ut_encode_pool *pool, const ut_hold *hold) {
     pool->flushing = true;
-    pool->worker_count = pool->threads;
+    pool->worker_count = pool->shared ? pool->threads - 1 : 1;
     pool->alone_left = pool->alone;
     pool->counts = (ut_encode_counts){0, 0, 0};
     pool->hold = pool->own.hold = *hold;
@@ -277,16 +307,6 @@ static untorn_status record(ut_encode_pool *pool, const ut_encode_job *job) {
     return UNTORN_OK;
 }
 
-static untorn_status write_and_record(ut_encode_pool *pool, const ut_encode_job *job) {
-    untorn_status status = UNTORN_OK;
-    if (job->kind != UT_ENCODE_LINK) {
-        status = ut_array_writer_file(job->target->writer, job->number, job->file, job->bytes);
-        if (status == UNTORN_OK && job->file == job->slot)
-            status = ut_chunk_check(&pool->hold, job);
-    }
-    return status == UNTORN_OK ? record(pool, job) : status;
-}
-
 /* Tell of what was added; called with the lock held. */
 static void announce(ut_encode_pool *pool) {
     if (pool->unannounced == 0)
@@ -299,9 +319,11 @@ static void announce(ut_encode_pool *pool) {
         start_worker(pool);
 }
 
-/* Sleep until half of what is under way is done.  Called and returns with the lock held. */
-static void await_half(ut_encode_pool *pool) {
-    pool->awaited = pool->recorded + (pool->added - pool->recorded - 1) / 2;
+/* Sleep until no more than `most` jobs are under way, or, if this thread has files to write, half
+ * of them.  Called and returns with the lock held. */
+static void await(ut_encode_pool *pool, uint64_t most) {
+    uint64_t under_way = pool->added - pool->recorded;
+    pool->awaited = pool->recorded + (pool->shared ? under_way - most : (under_way + 1) / 2) - 1;
     while (count_finished(pool) <= pool->awaited) {
         announce(pool);
         pthread_cond_wait(&pool->done_job, &pool->lock);
@@ -309,34 +331,48 @@ static void await_half(ut_encode_pool *pool) {
     pool->awaited = UINT64_MAX;
 }
 
-/* Write and record the oldest jobs until no more than `most` are left, waiting for them: no more
- * than are needed, so that workers get a new job for each file.  Called and returns with the lock
- * held. */
+static untorn_status record_oldest(ut_encode_pool *pool, const ut_encode_job *job) {
+    untorn_status status = UNTORN_OK;
+    if (!pool->shared && job->kind != UT_ENCODE_LINK)
+        status = ut_chunk_write(&pool->own.hold, job);
+    return status == UNTORN_OK ? record(pool, job) : status;
+}
+
+/* Record the oldest jobs until no more than `most` are left, waiting for them: no more than are
+ * needed, so that workers get a new job for each file.  Called and returns with the lock held. */
 static void record_down_to(ut_encode_pool *pool, uint64_t most) {
     while (pool->added - pool->recorded > most) {
         pool_job *oldest = &pool->jobs[pool->recorded % RING];
-        if (!oldest->done)
-            await_half(pool);
-        bool wanted = pool->status == UNTORN_OK;
+        if (!oldest->done) {
+            if (pool->shared && find_job(pool) && !UT_SEEDED(353))
+                do_job(pool, &pool->own);
+            else
+                await(pool, most);
+            continue;
+        }
+        bool wanted = pool->recorded < pool->failed;
         /* The slot is ours until `recorded` is above it. */
         pthread_mutex_unlock(&pool->lock);
-        untorn_status status = wanted ? write_and_record(pool, &oldest->job) : UNTORN_OK;
+        untorn_status status = wanted ? record_oldest(pool, &oldest->job) : UNTORN_OK;
         pthread_mutex_lock(&pool->lock);
         if (status != UNTORN_OK)
-            fail(pool, status);
-        if (oldest->job.kind != UT_ENCODE_LINK)
-            pool->buffers[pool->buffer_count++] = oldest->buffer;
+            fail(pool, pool->recorded, status);
+        if (!pool->shared && oldest->job.kind != UT_ENCODE_LINK)
+            give_back(pool, oldest);
         pool->recorded++;
         if (pool->taken < pool->recorded) /* it was a link */
             pool->taken = pool->recorded;
     }
 }
 
-/* How many jobs on such chunks may be under way: at least one more than there are workers. */
+/* How many jobs on such chunks may be under way.  If what is encoded waits to be written, each has
+ * a buffer: no more than WINDOW_BYTES, but two. */
 static uint64_t choose_limit(const ut_encode_pool *pool, const ut_encode_job *job) {
-    uint64_t bytes = job->target->definition->slot_bytes, least = pool->worker_count + 1;
-    uint64_t limit = WINDOW_BYTES * least / (bytes > 0 ? bytes : 1);
-    return limit < least ? least : limit > RING ? RING : limit;
+    uint64_t bytes = job->target->definition->slot_bytes;
+    if (pool->shared || bytes == 0)
+        return RING;
+    uint64_t limit = WINDOW_BYTES / bytes;
+    return limit < 2 ? 2 : limit > RING ? RING : limit;
 }
 
 /* Into the ring, in which there is room; called with the lock held. */
@@ -367,7 +403,9 @@ static untorn_status hand_over(ut_encode_pool *pool, const ut_encode_job *job) {
 static untorn_status encode_alone(ut_encode_pool *pool, const ut_encode_job *job) {
     ut_encode_job mine = *job;
     untorn_status status = ut_chunk_encode(&pool->own, &mine, &pool->own_buffer);
-    return status == UNTORN_OK ? write_and_record(pool, &mine) : status;
+    if (status == UNTORN_OK)
+        status = ut_chunk_write(&pool->own.hold, &mine);
+    return status == UNTORN_OK ? record(pool, &mine) : status;
 }
 
 static bool is_for_one(ut_encode_pool *pool, const ut_encode_job *job) {
@@ -385,6 +423,18 @@ static bool is_for_one(ut_encode_pool *pool, const ut_encode_job *job) {
     return pool->running == 0;
 }
 
+/* To be told unless a chunk before it fails. */
+static untorn_status fail_link(ut_encode_pool *pool, const ut_encode_job *job,
+                               untorn_status status) {
+    status = ut_chunk_fail(job->target, job->number, status, untorn_message());
+    if (status == UNTORN_E_ABSENT)
+        return status;
+    pthread_mutex_lock(&pool->lock);
+    fail(pool, pool->added, status);
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
 static untorn_status add_link(ut_encode_pool *pool, const ut_encode_job *job) {
     ut_encode_job mine = *job;
     mine.bytes = job->stored->bytes;
@@ -392,7 +442,7 @@ static untorn_status add_link(ut_encode_pool *pool, const ut_encode_job *job) {
     untorn_status status =
         ut_array_writer_link(job->target->writer, job->number, job->target->stored, job->stored);
     if (status != UNTORN_OK)
-        return ut_chunk_fail(job->target, job->number, status, untorn_message());
+        return fail_link(pool, job, status);
     return pool->recorded == pool->added ? record(pool, &mine) : hand_over(pool, &mine);
 }
 
@@ -409,6 +459,7 @@ untorn_status ut_encode_pool_finish(ut_encode_pool *pool) {
     record_down_to(pool, 0);
     untorn_status status = pool->status;
     pool->status = UNTORN_OK;
+    pool->failed = UINT64_MAX;
     pthread_mutex_unlock(&pool->lock);
     return status == UNTORN_OK ? status : ut_fail(status, "%s", pool->message);
 }

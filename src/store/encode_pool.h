@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * Chunks on their way into an array directory: encoded by several threads while the thread that
- * adds them writes what is encoded, so that writing overlaps with compressing.
+ * Chunks on their way into an array directory: encoded and written by several threads, recorded in
+ * ascending order by the one that adds them.
  *
- *   coordinator   walks the chunk table, adds a job per chunk; links files; writes files and
- *                 records, in ascending order
- *   workers       take jobs in order; each encodes from shared memory and checks that the pin
- *                 still holds
+ *   coordinator   walks the chunk table, adds a job per chunk, links files and records
+ *   workers       take jobs in order; each encodes from shared memory, checks that the pin still
+ *                 holds, and writes the file
  *
- * Jobs lie in a ring and encoded bytes in a few buffers, so memory is bounded however many chunks
- * there are: a full ring makes the coordinator wait for its oldest job.  The first failure is kept,
- * with its sentence; jobs after it are passed over.
+ * Of N threads that were asked for, N - 1 are workers and the coordinator is one more when it has
+ * nothing better to do.  If one was asked for there is one worker, which only encodes, and the
+ * coordinator writes: so writing overlaps with compressing there, too.
+ *
+ * Jobs lie in a ring and encoded bytes in a few buffers, one per thread or, for one thread, of a
+ * few MiB, so memory is bounded however many chunks there are: a full ring makes the coordinator do
+ * or await its oldest jobs.  The failure of the first chunk in order is kept, with its sentence;
+ * jobs after one that failed are passed over.
  *
  * A flush of little is done by the coordinator alone: to hand over and to wake costs more than to
  * encode a few small chunks.  Threads begin when they are needed, and they and their buffers stay
@@ -61,7 +65,8 @@ typedef struct ut_encode_pool ut_encode_pool;
 /* Of so many bytes of chunks in a flush, the coordinator encodes by itself. */
 #define UT_ENCODE_ALONE ((uint64_t)64 << 10)
 
-/* `threads` that compress, beside the caller's own; `alone`: UT_ENCODE_ALONE, or less in tests. */
+/* `threads` that compress, of which the caller's own is one if there are several; `alone`:
+ * UT_ENCODE_ALONE, or less in tests. */
 untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_pool **pool);
 
 /* A flush begins and ends; between them one thread uses the pool.  `hold` is copied for each
@@ -69,13 +74,13 @@ untorn_status ut_encode_pool_open(unsigned threads, uint64_t alone, ut_encode_po
 void ut_encode_pool_begin(ut_encode_pool *pool, const ut_hold *hold);
 void ut_encode_pool_end(ut_encode_pool *pool);
 
-/* Add a job (copied); numbers of one target ascend.  Writes and records older ones when there are
- * too many under way.  Fails with the first failure of any job so far.  UNTORN_E_ABSENT: the file
+/* Add a job (copied); numbers of one target ascend.  Does and records older ones when there are too
+ * many under way.  Fails with the failure of any job so far.  UNTORN_E_ABSENT: the file
  * to be linked is not there; the same chunk may be added again with its slot. */
 untorn_status ut_encode_pool_add(ut_encode_pool *pool, const ut_encode_job *job);
 
-/* Wait for all jobs, write and record them; to be called before a target goes, after a failure too.
- * The first failure, which is forgotten then. */
+/* Do or await all jobs and record them; to be called before a target goes, after a failure too.
+ * The failure of the first in order, which is forgotten then. */
 untorn_status ut_encode_pool_finish(ut_encode_pool *pool);
 
 /* What was recorded since the flush began. */

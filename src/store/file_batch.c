@@ -59,44 +59,6 @@ static int write_all(int fd, const unsigned char *bytes, size_t n) {
     return 0;
 }
 
-untorn_status ut_file_batch_write(ut_file_batch *batch, const char *path, const void *bytes,
-                                  size_t n) {
-    untorn_status status = UNTORN_OK;
-    if (batch->count == UT_FILE_BATCH_FILES)
-        status = ut_file_batch_sync(batch);
-    if (status != UNTORN_OK)
-        return status;
-    char *copy = strdup(path);
-    if (copy == NULL)
-        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for writing %s", batch->who, path);
-    int fd = make(path);
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && batch->count > 0) {
-        /* Those that wait are ours to close. */
-        status = ut_file_batch_sync(batch);
-        if (status != UNTORN_OK)
-            goto free_copy;
-        fd = make(path);
-    }
-    if (fd < 0) {
-        status = failed(batch, errno, "make", path);
-        goto free_copy;
-    }
-    int error = write_all(fd, bytes, n);
-    if (error != 0) {
-        ut_files->close(fd);
-        ut_files->unlink(path);
-        status = failed(batch, error, "write", path);
-        goto free_copy;
-    }
-    sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-    batch->files[batch->count].fd = fd;
-    batch->files[batch->count++].path = copy;
-    return UNTORN_OK;
-free_copy:
-    free(copy);
-    return status;
-}
-
 static int sync_fd(int fd) {
     int result;
     if (UT_SEEDED(201))
@@ -106,6 +68,8 @@ static int sync_fd(int fd) {
     while (result != 0 && errno == EINTR);
     return result;
 }
+
+/* --- syncing --- */
 
 /* One batch being synced. */
 typedef struct sync_round {
@@ -120,6 +84,8 @@ static untorn_status sync_and_close(ut_file_batch *batch, unsigned i) {
     int fd = batch->files[i].fd;
     const char *path = batch->files[i].path;
     untorn_status status = UNTORN_OK;
+    if (fd < 0) /* a place that was given back */
+        return UNTORN_OK;
     if (sync_fd(fd) != 0 && !(UT_SEEDED(212) && sync_fd(fd) == 0))
         status = failed(batch, errno, "sync", path);
     batch->files[i].fd = -1;
@@ -176,21 +142,149 @@ static void sync_alone(sync_round *round) {
     }
 }
 
-untorn_status ut_file_batch_sync(ut_file_batch *batch) {
-    sync_round round = {.batch = batch, .lock = PTHREAD_MUTEX_INITIALIZER};
-    sync_alone(&round);
-    if (round.status == UNTORN_OK && round.next < batch->count)
-        sync_with_helpers(&round);
-    pthread_mutex_destroy(&round.lock);
-    ut_file_batch_abandon(batch);
-    return round.status == UNTORN_OK ? UNTORN_OK : ut_fail(round.status, "%s", round.message);
-}
-
-void ut_file_batch_abandon(ut_file_batch *batch) {
+static void close_all(ut_file_batch *batch) {
     for (unsigned i = 0; i < batch->count; i++) {
         if (batch->files[i].fd >= 0)
             ut_files->close(batch->files[i].fd);
         free(batch->files[i].path);
     }
-    batch->count = 0;
+    batch->count = batch->open = 0;
+}
+
+/* Called and returns with the lock held; nobody else has anything of the batch meanwhile. */
+static void sync_all(ut_file_batch *batch) {
+    sync_round round = {.batch = batch, .lock = PTHREAD_MUTEX_INITIALIZER};
+    batch->syncing = true;
+    pthread_mutex_unlock(&batch->lock);
+    sync_alone(&round);
+    if (round.status == UNTORN_OK && round.next < batch->count)
+        sync_with_helpers(&round);
+    pthread_mutex_destroy(&round.lock);
+    pthread_mutex_lock(&batch->lock);
+    close_all(batch);
+    batch->status = round.status;
+    memcpy(batch->message, round.message, sizeof batch->message);
+    batch->syncing = false;
+    pthread_cond_broadcast(&batch->changed);
+}
+
+/* --- places --- */
+
+/* A step towards a batch without files.  Called and returns with the lock held. */
+static void help_to_empty(ut_file_batch *batch) {
+    if (batch->syncing || (batch->writing > 0 && !UT_SEEDED(352)))
+        pthread_cond_wait(&batch->changed, &batch->lock);
+    else
+        sync_all(batch);
+}
+
+/* What a failed sync left to be said; called with the lock held. */
+static untorn_status outcome(const ut_file_batch *batch) {
+    return batch->status == UNTORN_OK ? UNTORN_OK : ut_fail(batch->status, "%s", batch->message);
+}
+
+static untorn_status take_place(ut_file_batch *batch, unsigned *place) {
+    pthread_mutex_lock(&batch->lock);
+    while (batch->status == UNTORN_OK && (batch->syncing || batch->count == UT_FILE_BATCH_FILES))
+        help_to_empty(batch);
+    untorn_status status = outcome(batch);
+    if (status == UNTORN_OK) {
+        *place = batch->count++;
+        batch->writing++;
+        batch->files[*place].fd = -1;
+        batch->files[*place].path = NULL;
+    }
+    pthread_mutex_unlock(&batch->lock);
+    return status;
+}
+
+/* With a file that is written, or -1 and NULL. */
+static void leave_place(ut_file_batch *batch, unsigned place, int fd, char *path) {
+    pthread_mutex_lock(&batch->lock);
+    batch->files[place].fd = fd;
+    batch->files[place].path = path;
+    batch->open += fd >= 0;
+    if (fd < 0 && place + 1 == batch->count)
+        batch->count--;
+    if (--batch->writing == 0)
+        pthread_cond_broadcast(&batch->changed);
+    pthread_mutex_unlock(&batch->lock);
+}
+
+/* Where no more files can be open: those of the batch are ours to close.  False: there are none,
+ * and nobody makes one. */
+static bool make_room(ut_file_batch *batch) {
+    pthread_mutex_lock(&batch->lock);
+    bool can = batch->open > 0 || batch->writing > 0 || batch->syncing;
+    if (can)
+        help_to_empty(batch);
+    pthread_mutex_unlock(&batch->lock);
+    return can;
+}
+
+/* --- writing --- */
+
+static untorn_status make_in_place(ut_file_batch *batch, const char *path, unsigned *place,
+                                   int *fd) {
+    for (;;) {
+        untorn_status status = take_place(batch, place);
+        if (status != UNTORN_OK)
+            return status;
+        *fd = make(path);
+        if (*fd >= 0)
+            return UNTORN_OK;
+        int error = errno;
+        leave_place(batch, *place, -1, NULL);
+        if ((error != EMFILE && error != ENFILE) || !make_room(batch))
+            return failed(batch, error, "make", path);
+    }
+}
+
+untorn_status ut_file_batch_write(ut_file_batch *batch, const char *path, const void *bytes,
+                                  size_t n) {
+    unsigned place;
+    int fd;
+    char *copy = strdup(path);
+    if (copy == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for writing %s", batch->who, path);
+    untorn_status status = make_in_place(batch, path, &place, &fd);
+    if (status != UNTORN_OK)
+        goto free_copy;
+    int error = write_all(fd, bytes, n);
+    if (error != 0) {
+        ut_files->close(fd);
+        ut_files->unlink(path);
+        leave_place(batch, place, -1, NULL);
+        status = failed(batch, error, "write", path);
+        goto free_copy;
+    }
+    sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    leave_place(batch, place, fd, copy);
+    return UNTORN_OK;
+free_copy:
+    free(copy);
+    return status;
+}
+
+/* --- all of it --- */
+
+untorn_status ut_file_batch_sync(ut_file_batch *batch) {
+    pthread_mutex_lock(&batch->lock);
+    while (batch->count > 0)
+        help_to_empty(batch);
+    untorn_status status = outcome(batch);
+    pthread_mutex_unlock(&batch->lock);
+    return status;
+}
+
+void ut_file_batch_begin(ut_file_batch *batch, const char *who) {
+    *batch = (ut_file_batch){.who = who};
+    pthread_mutex_init(&batch->lock, NULL);
+    pthread_cond_init(&batch->changed, NULL);
+}
+
+void ut_file_batch_end(ut_file_batch *batch) {
+    close_all(batch);
+    pthread_cond_destroy(&batch->changed);
+    pthread_mutex_destroy(&batch->lock);
 }

@@ -301,8 +301,9 @@ static untorn_status write_array(ut_flushing *flushing, ut_snapshot_member *memb
     if (status != UNTORN_OK)
         goto close_stored;
     status = walk_table(&walk);
+    /* Chunks on their way come before what ended the walk. */
     untorn_status finished = ut_encode_pool_finish(flushing->pool);
-    if (status == UNTORN_OK)
+    if (finished != UNTORN_OK)
         status = finished;
     if (status == UNTORN_OK)
         status = ut_array_writer_end(walk.target.writer);

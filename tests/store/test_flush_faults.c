@@ -428,6 +428,23 @@ static void P6_failed_deletion_harms_nothing(void **state) {
     end();
 }
 
+// Every file by any of four threads.
+static void P6_P9_faults_while_several_threads_write(void **state) {
+    static const struct {
+        int kind, error, lasting;
+    } faults[] = {
+        {K_MAKE, ENOSPC, 0}, {K_WRITE, ENOSPC, 1},   {K_FSYNC, EIO, 0}, {K_CLOSE, EIO, 0},
+        {K_WRITE, EINTR, 0}, {EVERY_CHANGE, EIO, 1}, {K_WRITE, 0, 1},
+    };
+    (void)state;
+    begin();
+    must_ok(ut_encode_pool_open(4, 0, &world.options.pool));
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        must(at_each_call(faults[i].kind, faults[i].error, faults[i].lasting) > 0);
+    ut_encode_pool_close(world.options.pool);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P9_full_disk_fails_the_flush_alone),
@@ -435,6 +452,7 @@ int main(void) {
         cmocka_unit_test(P6_io_error_fails_the_flush_alone),
         cmocka_unit_test(P6_disk_that_dies_leaves_the_last_snapshot),
         cmocka_unit_test(P6_interrupted_calls_and_short_ones_are_gone_on_with),
+        cmocka_unit_test(P6_P9_faults_while_several_threads_write),
         cmocka_unit_test(P6_refused_links_become_copies),
         cmocka_unit_test(P6_failed_deletion_harms_nothing),
     };

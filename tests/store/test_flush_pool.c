@@ -152,7 +152,8 @@ static bool is_chunk(const char *path) {
     return strstr(path, "/arrays/.tmp-") != NULL && name[0] >= '0' && name[0] <= '9';
 }
 
-static int watch_open(const char *path, int flags, mode_t mode) {
+// Called with the lock held.
+static int open_one(const char *path, int flags, mode_t mode) {
     bool chunk = (flags & O_CREAT) != 0 && is_chunk(path);
     if (chunk && --files.fail_make == 0) {
         errno = ENOSPC;
@@ -167,6 +168,14 @@ static int watch_open(const char *path, int flags, mode_t mode) {
         if (++files.open > files.most_open)
             files.most_open = files.open;
     }
+    return fd;
+}
+
+static int watch_open(const char *path, int flags, mode_t mode) {
+    pthread_mutex_lock(&files.lock);
+    int fd = open_one(path, flags, mode), error = errno;
+    pthread_mutex_unlock(&files.lock);
+    errno = error;
     return fd;
 }
 
@@ -225,16 +234,18 @@ static void watch(int fail_make, int fail_sync) {
 
 static void files_wait_for_each_other_and_not_for_ever(void **state) {
     (void)state;
-    begin(2);
-    untorn_writer_array *array = define("a", 800, 4, "none");
-    write_chunks(array, 0, 200, 4);
-    watch(0, 0);
-    flushing_commit();
-    ut_files_replace(NULL);
-    must(files.made == 200 && files.synced == 200 && files.open == 0);
-    must(files.most_open == UT_FILE_BATCH_FILES, "%u files open", files.most_open);
-    must(!files.directory_early, "a directory was synced before its files");
-    end();
+    for (unsigned threads = 1; threads <= 4; threads += 3) {
+        begin(threads);
+        untorn_writer_array *array = define("a", 800, 4, "none");
+        write_chunks(array, 0, 200, 4);
+        watch(0, 0);
+        flushing_commit();
+        ut_files_replace(NULL);
+        must(files.made == 200 && files.synced == 200 && files.open == 0);
+        must(files.most_open == UT_FILE_BATCH_FILES, "%u files open", files.most_open);
+        must(!files.directory_early, "a directory was synced before its files");
+        end();
+    }
 }
 
 static void slow_files_are_synced_by_several_threads(void **state) {
@@ -264,49 +275,57 @@ static void slow_files_are_synced_by_several_threads(void **state) {
     end();
 }
 
+static void fail_a_sync(untorn_writer_array *array, int failing) {
+    write_chunks(array, 0, 200, 4);
+    must_ok(untorn_commit(flushing.writer, NULL));
+    watch(0, failing);
+    must_be(UNTORN_E_SYSTEM, flushing_try());
+    ut_files_replace(NULL);
+    must(strstr(untorn_message(), "array \"a\": cannot sync /") != NULL, "%s", untorn_message());
+    must(files.synced == (unsigned)failing - 1 && files.synced_after == 0 && files.open == 0);
+    flushing_commit();
+}
+
 static void P6_after_a_failed_sync_none_is_synced(void **state) {
     (void)state;
     static const int failing[] = {1, 2, 64, 65, 150};
-    begin(2);
-    untorn_writer_array *array = define("a", 800, 4, "none");
-    for (unsigned i = 0; i < sizeof failing / sizeof *failing; i++) {
-        write_chunks(array, 0, 200, 4);
-        must_ok(untorn_commit(flushing.writer, NULL));
-        watch(0, failing[i]);
-        must_be(UNTORN_E_SYSTEM, flushing_try());
-        ut_files_replace(NULL);
-        must(strstr(untorn_message(), "array \"a\": cannot sync /") != NULL, "%s",
-             untorn_message());
-        must(files.synced == (unsigned)failing[i] - 1 && files.synced_after == 0 &&
-             files.open == 0);
-        flushing_commit();
+    for (unsigned threads = 1; threads <= 4; threads++) {
+        begin(threads);
+        untorn_writer_array *array = define("a", 800, 4, "none");
+        for (unsigned i = 0; i < sizeof failing / sizeof *failing; i++)
+            fail_a_sync(array, failing[i]);
+        end();
     }
-    end();
+}
+
+// With one thread to write, none is made after it.
+static void fail_a_file(untorn_writer_array *array, int failing, unsigned threads) {
+    write_chunks(array, 0, 200, 4);
+    must_ok(untorn_commit(flushing.writer, NULL));
+    watch(failing, 0);
+    must_be(UNTORN_E_NO_SPACE, flushing_try());
+    ut_files_replace(NULL);
+    must(strstr(untorn_message(), "array \"a\": cannot make /") != NULL, "%s", untorn_message());
+    must(files.made >= (unsigned)failing - 1 && files.open == 0);
+    must(threads > 1 || files.made == (unsigned)failing - 1, "%u made", files.made);
+    flushing_commit();
 }
 
 static void P9_file_that_cannot_be_made_fails_the_flush_alone(void **state) {
     (void)state;
     static const int failing[] = {1, 2, 100, 200};
-    begin(2);
-    untorn_writer_array *array = define("a", 800, 4, "lz4");
-    for (unsigned i = 0; i < sizeof failing / sizeof *failing; i++) {
-        write_chunks(array, 0, 200, 4);
-        must_ok(untorn_commit(flushing.writer, NULL));
-        watch(failing[i], 0);
-        must_be(UNTORN_E_NO_SPACE, flushing_try());
-        ut_files_replace(NULL);
-        must(strstr(untorn_message(), "array \"a\": cannot make /") != NULL, "%s",
-             untorn_message());
-        must(files.made == (unsigned)failing[i] - 1 && files.open == 0);
-        flushing_commit();
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        begin(threads);
+        untorn_writer_array *array = define("a", 800, 4, "lz4");
+        for (unsigned i = 0; i < sizeof failing / sizeof *failing; i++)
+            fail_a_file(array, failing[i], threads);
+        end();
     }
-    end();
 }
 
 // A process that may open few files gets smaller batches.
-static void few_descriptors_are_enough(void **state) {
-    (void)state;
-    begin(1);
+static void flush_with_few_descriptors(unsigned threads) {
+    begin(threads);
     untorn_writer_array *array = define("a", 800, 4, "none");
     flushing_commit();
     write_chunks(array, 0, 200, 4);
@@ -327,6 +346,12 @@ static void few_descriptors_are_enough(void **state) {
          files.most_open);
     flushing_check_store(&flushing.store);
     end();
+}
+
+static void few_descriptors_are_enough(void **state) {
+    (void)state;
+    for (unsigned threads = 1; threads <= 4; threads += 3)
+        flush_with_few_descriptors(threads);
 }
 
 // ------------------------------------------------------------ forks

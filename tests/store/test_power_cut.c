@@ -402,6 +402,11 @@ static void P6_other_formats_and_file_systems_open_whole(void **state) {
     world.options.export = true;
     must_survive(&(struct history){.flushes = 3}, "exports");
     flush_world_end(&world);
+    flush_world_begin(&world);
+    must_ok(ut_encode_pool_open(4, 0, &world.options.pool));
+    must_survive(&(struct history){.flushes = 3}, "files written by four threads");
+    ut_encode_pool_close(world.options.pool);
+    flush_world_end(&world);
 }
 
 // What a killed flusher left unsynced must not become part of a flush that is reported done.

@@ -26,6 +26,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define GROW_STEP (UINT64_C(4) << 20) /* that the kernel reserves in about a millisecond */
+
 /* A descriptor that must stay readable, and until when. */
 typedef struct living {
     ut_descriptor descriptor;
@@ -308,8 +310,7 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     uint64_t reserve = ut_load_relaxed(&super->reserve);
     publisher->commit = ut_load_relaxed(&super->commit);
     publisher->versions = super->versions;
-    publisher->step =
-        super->size / 16 < (UINT64_C(64) << 20) ? super->size / 16 : UINT64_C(64) << 20;
+    publisher->step = super->size / 16 < GROW_STEP ? super->size / 16 : GROW_STEP;
     publisher->budget = super->size / 8 < (UINT64_C(1) << 20) ? super->size / 8 : UINT64_C(1) << 20;
     status = ut_alloc_create(UT_HEAP_OFFSET, super->size, &publisher->alloc);
     if (status != UNTORN_OK)

@@ -157,14 +157,10 @@ static void settle(ut_publisher *publisher, ut_object *object) {
     ut_descriptor_copy(&object->now, &object->next);
     object->now.stamp = object->generation;
     object->ring_commits[object->generation & (object->ring_entries - 1)] = object->next.commit;
-    const ut_items *lists[] = {&object->dropped, &object->nodes};
-    for (int l = 0; l < 2; l++)
-        for (size_t i = 0; i < lists[l]->count; i++) {
-            ut_item item = lists[l]->list[i];
-            item.commit = object->next.commit;
-            item.generation = object->generation;
-            ut_space_supersede(publisher, object, &item);
-        }
+    if (object->dropped.count != 0)
+        ut_space_supersede_all(object, &object->dropped, object->next.commit);
+    if (object->nodes.count != 0)
+        ut_space_supersede_all(object, &object->nodes, object->next.commit);
     ut_space_list(publisher, object);
     ut_object_clear_transaction(object);
 }

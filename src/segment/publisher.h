@@ -105,6 +105,7 @@ typedef struct ut_object {
     ut_place root;    /* of next's table; built while publishing */
     unsigned root_depth;
     bool table_built; /* root and root_depth are set, and nodes and fresh, before publishing */
+    bool reusing;     /* the last chunk was taken from the queue, or could have been */
     bool busy;        /* a call is changing it: nothing of it may be evicted now */
     bool evicting;    /* what is published changes nothing but where chunks are */
 } ut_object;
@@ -144,6 +145,21 @@ typedef struct ut_grants {
     _Atomic uint64_t changes; /* odd while the others change */
 } ut_grants;
 
+/* The nodes of an object's newest table that lead to a chunk's cell, from the root to the leaf, and
+ * which cell of each leads on. */
+typedef struct ut_path_step {
+    ut_node *node;
+    ut_place place; /* the node's own */
+    unsigned index;
+} ut_path_step;
+typedef struct ut_path {
+    const ut_object *object; /* NULL: there is none */
+    uint64_t number;         /* of the chunk */
+    ut_place root;
+    unsigned depth;
+    ut_path_step steps[UT_MAX_DEPTH];
+} ut_path;
+
 typedef struct ut_publisher {
     ut_segment *segment;
     ut_page_alloc *alloc;
@@ -151,6 +167,8 @@ typedef struct ut_publisher {
     uint64_t reach;
     unsigned versions;
     uint64_t step;       /* bytes that the file grows by at least */
+    uint64_t untouched;  /* from here on nobody used the file since it grew; 0: it did not grow,
+                            UINT64_MAX: it does not matter */
     int grow_error;      /* errno of the last try to have it grow; 0: none failed */
     uint64_t budget;     /* superseded bytes an object keeps beyond its versions */
     uint64_t ring_bytes; /* in large rings */
@@ -167,6 +185,7 @@ typedef struct ut_publisher {
     uint64_t eviction_reserve; /* the first of the pages for evictions' nodes, each of which begins
                                   with the next one's offset; 0: there is none */
     unsigned eviction_pages;   /* how many */
+    ut_path path;              /* the last that was looked for */
     ut_items held;             /* taken out of their queues, but a pin stands on them */
     unsigned idle_wakes;
 } ut_publisher;
@@ -213,6 +232,9 @@ void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes);
 /* Queue what the object's newest generation does not reach any more. */
 untorn_status ut_space_reserve_queue(ut_object *object, size_t more);
 void ut_space_supersede(ut_publisher *publisher, ut_object *object, const ut_item *item);
+/* The same of each of the items, whatever they say of commit and generation: they are of this
+ * commit and the object's newest generation.  Room in the queue is reserved. */
+void ut_space_supersede_all(ut_object *object, const ut_items *items, uint64_t commit);
 /* After the object's generation moved on or its queue grew. */
 void ut_space_list(ut_publisher *publisher, ut_object *object);
 /* After pins ended: free what none holds any more. */

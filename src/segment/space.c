@@ -45,9 +45,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/statvfs.h>
 
-#define PLENTY_ITEMS 256u /* superseded items an object keeps if they are small */
+#define PLENTY_ITEMS 256u                 /* superseded items an object keeps if they are small */
+#define TOUCH_LEAST (UINT64_C(256) << 10) /* mapped at once, */
+#define TOUCH_MOST (UINT64_C(4) << 20)    /* and not more: who fills more has time for faults */
+#define REUSE_AHEAD 16u /* items: what is this far from being reused is prefetched */
 
 /* --- queues --- */
 
@@ -75,6 +79,21 @@ void ut_space_supersede(ut_publisher *publisher, ut_object *object, const ut_ite
     object->queue[(object->queue_head + object->queue_count++) & (object->queue_capacity - 1)] =
         *item;
     object->queue_bytes += item->bytes;
+}
+
+void ut_space_supersede_all(ut_object *object, const ut_items *items, uint64_t commit) {
+    size_t mask = object->queue_capacity - 1, tail = object->queue_head + object->queue_count;
+    uint64_t bytes = 0;
+    ut_check(items->count <= object->queue_capacity - object->queue_count);
+    for (size_t i = 0; i < items->count; i++) {
+        ut_item *item = &object->queue[tail++ & mask];
+        *item = items->list[i];
+        item->commit = commit;
+        item->generation = object->generation;
+        bytes += item->bytes;
+    }
+    object->queue_count += items->count;
+    object->queue_bytes += bytes;
 }
 
 static ut_item *queue_first(ut_object *object) {
@@ -171,6 +190,30 @@ static bool pop_unless_held(ut_publisher *publisher, ut_object *object, ut_item 
 
 /* --- the file --- */
 
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/*
+ * Memory that was never used is not mapped yet.  Filling it would be a fault for each page; all
+ * that is about to be used at once costs less than half of that.  The file has its memory already,
+ * so nothing can fail; a kernel that does not know how is not asked again.
+ */
+static void touch(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {
+    uint64_t end = (offset + bytes + UT_PAGE - 1) / UT_PAGE * UT_PAGE;
+    if (publisher->untouched == 0 || end <= publisher->untouched)
+        return;
+    uint64_t from =
+        offset > publisher->untouched ? offset / UT_PAGE * UT_PAGE : publisher->untouched;
+    uint64_t reserve = ut_load_relaxed(&publisher->segment->super->reserve);
+    if (end - from < TOUCH_LEAST)
+        end = from + TOUCH_LEAST < reserve ? from + TOUCH_LEAST : reserve;
+    uint64_t length = end - from < TOUCH_MOST ? end - from : TOUCH_MOST;
+    bool refused = madvise(publisher->segment->base + from, length, MADV_POPULATE_WRITE) != 0 &&
+                   errno == EINVAL;
+    publisher->untouched = refused ? UINT64_MAX : end;
+}
+
 static bool grow(ut_publisher *publisher, uint64_t bytes) {
     publisher->grow_error = 0;
     ut_superblock *super = publisher->segment->super;
@@ -192,6 +235,8 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
         publisher->grow_error = error;
         if (error != 0)
             continue;
+        if (publisher->untouched == 0)
+            publisher->untouched = reserve;
         /* Pairs with the acquire in ut_segment_backed(): the file is that long. */
         ut_store_release(&super->reserve, reserve + step);
         ut_store_relaxed(&publisher->segment->reserve, reserve + step);
@@ -203,10 +248,49 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
 
 /* --- taking --- */
 
+/* Whether the object keeps more than it should.  Nodes, which are taken while publishing, follow
+ * the chunks of their transaction: so a writer that changes as much each time takes either all that
+ * it superseded once, in that order, or nothing, and each piece finds one of its own size. */
+static bool has_plenty(const ut_publisher *publisher, ut_object *object) {
+    bool plenty = object->queue_bytes > publisher->budget || object->queue_count > PLENTY_ITEMS;
+    if (!publisher->publishing)
+        object->reusing = plenty;
+    return plenty || (object->reusing && object->queue_count > PLENTY_ITEMS / 2);
+}
+
+/* Have what is to be reused soon on its way into the cache: it was written long ago, at random
+ * places, and who fills it would wait for each.  The begin of it will do: for more, the fill itself
+ * is quicker to ask. */
+static void prefetch_reuse(const ut_publisher *publisher, const ut_object *object) {
+    const ut_item *item =
+        &object->queue[(object->queue_head + REUSE_AHEAD) & (object->queue_capacity - 1)];
+    __builtin_prefetch(publisher->segment->base + item->offset, 1);
+}
+
+/* What nearly every take of a steady writer is: the object's oldest item may be taken, is of the
+ * same size, and there are no pins. */
+static bool take_oldest(ut_publisher *publisher, ut_object *object, uint64_t bytes,
+                        uint64_t *offset) {
+    if (!has_plenty(publisher, object) || publisher->grants.standing != 0)
+        return false;
+    const ut_item *item = &object->queue[object->queue_head];
+    if (item->generation > object->oldest || item->bytes != bytes)
+        return false;
+    *offset = item->offset;
+    if (item->commit > publisher->reach)
+        publisher->reach = item->commit;
+    object->queue_head = (object->queue_head + 1) & (object->queue_capacity - 1);
+    object->queue_count--;
+    object->queue_bytes -= bytes;
+    if (object->queue_count > REUSE_AHEAD)
+        prefetch_reuse(publisher, object);
+    return true;
+}
+
 static bool take_own(ut_publisher *publisher, ut_object *object, uint64_t rounded,
                      uint64_t *offset) {
     for (int i = 0; i < 8; i++) {
-        if (object->queue_bytes <= publisher->budget && object->queue_count <= PLENTY_ITEMS)
+        if (!has_plenty(publisher, object))
             return false;
         ut_item item;
         if (!raise_to_first(publisher, object))
@@ -389,8 +473,11 @@ uint64_t ut_space_take_reclaimed(ut_publisher *publisher, uint64_t bytes) {
 
 uint64_t ut_space_take_free(ut_publisher *publisher, uint64_t bytes) {
     uint64_t offset = ut_alloc_take(publisher->alloc, bytes);
-    if (offset == 0 && grow(publisher, bytes))
+    /* Again if need be: one step need not have an aligned block of its own length, two have. */
+    while (offset == 0 && grow(publisher, bytes))
         offset = ut_alloc_take(publisher->alloc, bytes);
+    if (offset != 0)
+        touch(publisher, offset, bytes);
     return offset;
 }
 
@@ -528,19 +615,12 @@ bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes) {
     return gave_way || no_space(publisher, bytes) == UNTORN_OK;
 }
 
-untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
-                            uint64_t *offset) {
-    uint64_t rounded = ut_alloc_rounded(bytes);
-    if (UT_TAKE_FAILS())
-        return ut_fail(UNTORN_E_NO_SPACE, "%s: no space, for a test",
-                       publisher->segment->message_name);
-    if (!UT_SEEDED(105))
-        ut_grants_look(publisher);
-    if (object != NULL && take_own(publisher, object, rounded, offset))
+/* Not inline, so that ut_space_take() is short where that is all. */
+static __attribute__((noinline)) untorn_status
+take_elsewhere(ut_publisher *publisher, ut_object *object, uint64_t bytes, uint64_t *offset) {
+    if (object != NULL && take_own(publisher, object, ut_alloc_rounded(bytes), offset))
         return UNTORN_OK;
-    *offset = ut_alloc_take(publisher->alloc, bytes);
-    if (*offset == 0 && grow(publisher, bytes))
-        *offset = ut_alloc_take(publisher->alloc, bytes);
+    *offset = ut_space_take_free(publisher, bytes);
     if (*offset == 0)
         *offset = reclaim(publisher, bytes);
     if (*offset == 0)
@@ -552,6 +632,18 @@ untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t
     if (*offset == 0)
         *offset = take_flushed(publisher, object, bytes);
     return *offset != 0 ? UNTORN_OK : no_space(publisher, bytes);
+}
+
+untorn_status ut_space_take(ut_publisher *publisher, ut_object *object, uint64_t bytes,
+                            uint64_t *offset) {
+    if (UT_TAKE_FAILS())
+        return ut_fail(UNTORN_E_NO_SPACE, "%s: no space, for a test",
+                       publisher->segment->message_name);
+    if (!UT_SEEDED(105))
+        ut_grants_look(publisher);
+    if (object != NULL && take_oldest(publisher, object, bytes, offset))
+        return UNTORN_OK;
+    return take_elsewhere(publisher, object, bytes, offset);
 }
 
 void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {

@@ -17,6 +17,9 @@
  *
  * A tree grows at the top: the old root becomes the first cell of a new one.
  *
+ * ONE CHUNK that is visible already, in a table that keeps its form, is the commonest change.
+ * All that is to be copied is then known after one descent: see "one path".
+ *
  * EVICTED.  A chunk that is only in the store has a cell with its version and no slot.  A node all
  * of whose chunks are so, and which is wholly visible, is replaced by one cell for the
  * subtree; where something below must change, a node is made for it again from what the store has.
@@ -319,6 +322,79 @@ static untorn_status apply(update *u, ut_place *place, unsigned level, uint64_t 
     return UNTORN_OK;
 }
 
+/* --- one path --- */
+
+/*
+ * The nodes above a chunk that somebody may see, from the root to the leaf.  NULL: not all of them
+ * are there as nodes, or they are damaged, which other ways of going down find out.
+ *
+ * Who changes a chunk looks it up first, so the last path is kept.  It is the same as long as the
+ * root is, for no cell that anybody may see changes in its node.
+ */
+static const ut_path *find_path(ut_publisher *publisher, const ut_object *object, uint64_t number) {
+    ut_path *path = &publisher->path;
+    ut_place place = {object->now.root_ref, object->now.root_version};
+    unsigned depth = ut_kind_depth(object->now.kind);
+    bool kept = path->object == object && path->number == number && path->root.ref == place.ref &&
+                path->root.version == place.version && path->depth == depth;
+    if (kept || depth == 0 || depth > UT_MAX_DEPTH || number >= span_of(depth))
+        return kept ? path : NULL;
+    path->object = NULL;
+    path->root = place;
+    ut_path_step *step = path->steps;
+    for (unsigned level = depth; level > 0; level--, step++) {
+        if (place.ref == 0 || is_subtree(place) || place.version > publisher->commit ||
+            !ut_ref_good(place.ref, place.version, object->now.uid, level))
+            return NULL;
+        step->place = place;
+        step->node = ut_at(publisher->segment, ut_ref_offset(place.ref), sizeof(ut_node));
+        if (step->node == NULL)
+            return NULL;
+        step->index = number >> ((level - 1) * UT_NODE_SHIFT) & (UT_NODE_CELLS - 1);
+        if (level > 1)
+            place = ut_cell_load(&step->node->cells[step->index]);
+    }
+    path->object = object;
+    path->number = number;
+    path->depth = depth;
+    return path;
+}
+
+/* Copies of the path's nodes, each of which leads to the next, the last to what changes. */
+static untorn_status replace_path(update *u, const ut_path *path, ut_place *root) {
+    unsigned depth = path->depth;
+    ut_items *fresh = &u->object->fresh, *nodes = &u->object->nodes;
+    untorn_status status = ut_items_reserve(fresh, depth);
+    if (status == UNTORN_OK)
+        status = ut_items_reserve(nodes, depth);
+    ut_place below = place_of(u, u->object->changes.list);
+    for (unsigned level = 1; level <= depth && status == UNTORN_OK; level++) {
+        const ut_path_step *at = &path->steps[depth - level];
+        uint64_t offset;
+        status = ut_space_take(u->publisher, u->object, sizeof(ut_node), &offset);
+        if (status != UNTORN_OK)
+            break;
+        fresh->list[fresh->count++] = (ut_item){.offset = offset, .bytes = sizeof(ut_node)};
+        nodes->list[nodes->count++] = (ut_item){.offset = ut_ref_offset(at->place.ref),
+                                                .bytes = sizeof(ut_node),
+                                                .born = at->place.version};
+        ut_node *node = (ut_node *)(u->publisher->segment->base + offset);
+        ut_racy_copy(node, at->node, sizeof *node);
+        ut_cell_store(&node->cells[at->index], below);
+        below = fresh_place(u, offset, 0, level);
+    }
+    *root = below;
+    return status;
+}
+
+/* Whether all that changes is one chunk that somebody may see, in a table that stays as deep. */
+static bool is_one_path(const update *u, unsigned depth) {
+    const ut_object *object = u->object;
+    return depth > 0 && object->changes.count == 1 && !u->collapse &&
+           object->keep == object->now.cells && object->changes.list[0].number < object->keep &&
+           object->next.cells <= span_of(depth);
+}
+
 static untorn_status update_table(update *u) {
     ut_object *object = u->object;
     ut_place root = {object->now.root_ref, object->now.root_version};
@@ -335,6 +411,13 @@ static untorn_status update_table(update *u) {
         object->root = object->changes.count != 0 ? place_of(u, object->changes.list) : root;
         object->root_depth = 0;
         return UNTORN_OK;
+    }
+    if (is_one_path(u, depth)) {
+        const ut_path *path = find_path(u->publisher, object, object->changes.list[0].number);
+        if (path != NULL) {
+            object->root_depth = depth;
+            return replace_path(u, path, &object->root);
+        }
     }
     if (object->keep < object->now.cells) {
         if (!UT_SEEDED(108))
@@ -437,12 +520,21 @@ untorn_status ut_table_get(ut_publisher *publisher, const ut_object *object, uin
         *place = (ut_place){0, 0};
         return UNTORN_OK;
     }
-    ut_table_cursor cursor = {0};
-    ut_found found = ut_table_lookup(publisher->segment, &object->now, number, &cursor, place);
-    /* Who asks is about to change the chunk, and then the leaf is copied: have it on its way while
-     * the cell is still awaited. */
-    for (size_t at = 0; cursor.leaf != NULL && at < sizeof(ut_node); at += UT_UNIT)
-        __builtin_prefetch((const unsigned char *)cursor.leaf + at);
+    ut_found found = UT_FOUND;
+    const ut_path *path = find_path(publisher, object, number);
+    if (path != NULL) {
+        const ut_path_step *leaf = &path->steps[path->depth - 1];
+        /* Who asks is about to change the chunk, and then the leaf is copied: have it on its way
+         * while the cell is still awaited. */
+        for (size_t at = 0; at < sizeof(ut_node); at += UT_UNIT)
+            __builtin_prefetch((const unsigned char *)leaf->node + at);
+        *place = ut_cell_load(&leaf->node->cells[leaf->index]);
+        if (is_subtree(*place)) /* of no chunk can that be said */
+            found = UT_DAMAGED;
+    } else {
+        ut_table_cursor cursor = {0};
+        found = ut_table_lookup(publisher->segment, &object->now, number, &cursor, place);
+    }
     if (found == UT_FOUND && is_subtree(*place))
         return resolve(publisher, object, number, place);
     if (found != UT_FOUND || (place->ref != 0 && !slot_is_good(publisher, object, *place)))

@@ -167,6 +167,17 @@ static void random_changes(struct world *world) {
     }
 }
 
+// One chunk alone, of a few that are used again and again: the commonest change.
+static void change_one(struct world *world) {
+    struct test_rng *rng = &world->rng;
+    size_t few = world->next.count < 4 ? world->next.count : 4;
+    struct cell *cell = &world->next.list[rng_below(rng, few)];
+    if (rng_chance(rng, 90))
+        write_cell(world, cell->number);
+    else
+        remove_cell(world, cell);
+}
+
 static void append(struct world *world) {
     uint64_t count = rng_chance(&world->rng, 80) ? rng_range(&world->rng, 1, 40) : 300;
     for (uint64_t i = 0; i < count; i++) {
@@ -187,7 +198,12 @@ static void random_transaction(struct world *world) {
     object->next.kind = ut_kind_make(UT_KIND_ARRAY, 1, 0);
     object->next.slot_bytes = SLOT;
     object->keep = generation == 0 ? 0 : object->now.cells;
-    for (uint64_t parts = rng_range(rng, 1, 3); parts > 0; parts--)
+    uint64_t parts = rng_range(rng, 1, 3);
+    if (world->next.count > 0 && rng_chance(rng, 40)) {
+        parts = 0;
+        change_one(world);
+    }
+    for (; parts > 0; parts--)
         switch (rng_below(rng, 8)) {
         case 0:
             cut(world, rng_below(rng, world->next.cells + 1));

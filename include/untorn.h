@@ -519,7 +519,11 @@ typedef struct untorn_request {
 } untorn_request;
 
 /* Read regions of several arrays of one reader as of one commit.  An array may
- * occur more than once.  Errors as untorn_read(). */
+ * occur more than once.  Errors as untorn_read().
+ * This is the fastest way to have copies of several arrays that belong together: the
+ * writer is asked for nothing unless it overtakes the reader again and again.
+ * Fastest of all are whole arrays of one chunk each, as C order without gaps and
+ * without attributes.  Keep the handles, and the requests if they stay the same. */
 UNTORN_API untorn_status untorn_read_group(untorn_reader *reader, untorn_request *requests,
                                            size_t count, untorn_result *result);
 
@@ -531,7 +535,8 @@ UNTORN_API untorn_status untorn_peek(untorn_array *array, untorn_result *result)
 
 /* ------------------------------------------------------------------------
  * Snapshots: several arrays as of one commit, held by a pin, read without
- * copying or in any number of reads.
+ * copying or in any number of reads.  A busy writer has to grant the pin, which
+ * takes some microseconds: for one copy of each array untorn_read_group() is faster.
  */
 #define UNTORN_NEWEST 0 /* a commit number: the newest */
 
@@ -655,9 +660,9 @@ UNTORN_API untorn_status untorn_reader_flush_state(untorn_reader *reader,
 /*
  * Ask the live writer to flush, and wait until the commit that is the last now is in the store.
  * *commit (may be NULL) gets that of the store snapshot.  Needs rights to the control file.
- * UNTORN_E_STATE: the segment has no store.  UNTORN_E_PERMISSION, _TIMEOUT, _INTERRUPTED,
- * _WRITER_CLOSED, _WRITER_DIED, _REMOVED, _REPLACED, or the error of the flush, such as
- * UNTORN_E_NO_STORE if the store was moved or removed.
+ * UNTORN_E_STATE: the segment has no store, or its writer only reads it.  UNTORN_E_PERMISSION,
+ * _TIMEOUT, _INTERRUPTED, _WRITER_CLOSED, _WRITER_DIED, _REMOVED, _REPLACED, or the error of the
+ * flush, such as UNTORN_E_NO_STORE if the store was moved or removed.
  */
 UNTORN_API untorn_status untorn_request_flush(untorn_reader *reader, int64_t timeout,
                                               uint64_t *commit);

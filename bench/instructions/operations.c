@@ -24,6 +24,7 @@
 #define COUNTED 500
 #define MANY 1024
 #define GROUP 16
+#define IMAGE 1024
 
 #define NOT_INLINE __attribute__((noinline))
 
@@ -31,8 +32,12 @@ static untorn_writer *writer;
 static untorn_reader *reader;
 static untorn_writer_array *small, *series, *many;
 static untorn_array *small_view, *page_view, *blocks_view, *series_view, *many_view;
+static untorn_writer_array *group[GROUP];
 static untorn_array *group_views[GROUP];
+static untorn_request requests[GROUP];
+static untorn_array *image_view, *lines_view;
 static char data[GROUP * 4096];
+static float image_data[IMAGE * IMAGE];
 static uint64_t rounds, length;
 static uint64_t seen;
 
@@ -62,6 +67,32 @@ NOT_INLINE static void measured_read_region(void) {
 NOT_INLINE static void measured_read_16_chunks(void) {
     untorn_result result;
     BENCH_MUST(untorn_read(blocks_view, NULL, NULL, data, GROUP * 4096, &result));
+}
+
+/* 512 rows of 2 KiB, half of each in one chunk, half in the next. */
+NOT_INLINE static void measured_read_rows(void) {
+    static const uint64_t start[2] = {256, 256}, count[2] = {512, 512};
+    untorn_result result;
+    BENCH_MUST(untorn_read(image_view, start, count, image_data, sizeof(image_data), &result));
+}
+
+/* One element from each of 64 chunks. */
+NOT_INLINE static void measured_read_column(void) {
+    static const uint64_t start[2] = {0, 5}, count[2] = {64, 1};
+    untorn_result result;
+    BENCH_MUST(untorn_read(lines_view, start, count, image_data, sizeof(image_data), &result));
+}
+
+/* A block of 64 x 64 into Fortran's order. */
+NOT_INLINE static void measured_read_fortran(void) {
+    static const uint64_t start[2] = {300, 300}, count[2] = {64, 64};
+    static const int64_t strides[2] = {4, 4 * 64};
+    untorn_request request = {.array = image_view,
+                              .start = start,
+                              .count = count,
+                              .strides = strides,
+                              .destination = image_data};
+    BENCH_MUST(untorn_read_group(reader, &request, 1, NULL));
 }
 
 NOT_INLINE static void measured_read_last(void) {
@@ -102,6 +133,36 @@ NOT_INLINE static void measured_snapshot_16(void) {
     untorn_snapshot_close(snapshot);
 }
 
+NOT_INLINE static void measured_snapshot_16_reads(void) {
+    untorn_snapshot *snapshot;
+    BENCH_MUST(untorn_snapshot_open(reader, group_views, GROUP, UNTORN_NEWEST, &snapshot));
+    for (size_t i = 0; i < GROUP; i++)
+        BENCH_MUST(untorn_snapshot_read(snapshot, i, NULL, NULL, data + i * 64, 64));
+    BENCH_MUST(untorn_snapshot_check(snapshot));
+    untorn_snapshot_close(snapshot);
+}
+
+NOT_INLINE static void measured_group_16(void) {
+    untorn_result result;
+    BENCH_MUST(untorn_read_group(reader, requests, GROUP, &result));
+}
+
+NOT_INLINE static void measured_group_16_new(void) {
+    untorn_result result;
+    BENCH_MUST(untorn_read_group(reader, requests, GROUP, &result));
+}
+
+NOT_INLINE static void measured_commit_16_filled(void) {
+    static const uint64_t index = 0;
+    void *memory;
+    for (size_t i = 0; i < GROUP; i++) {
+        BENCH_MUST(untorn_chunk_begin(group[i], &index, 0, &memory));
+        memset(memory, 1, 64);
+        BENCH_MUST(untorn_chunk_done(group[i], &index));
+    }
+    BENCH_MUST(untorn_commit(writer, NULL));
+}
+
 NOT_INLINE static void measured_wait_new(void) {
     BENCH_MUST(untorn_wait(small_view, seen, 1000000000));
 }
@@ -130,10 +191,23 @@ static void look_and_commit(void) {
     commit_small();
 }
 
+/* Two of the group, as they change under a reader of all. */
+static void commit_two(void) {
+    BENCH_MUST(untorn_write(group[0], NULL, NULL, NULL, data));
+    BENCH_MUST(untorn_write(group[1 + rounds % (GROUP - 1)], NULL, NULL, NULL, data));
+    BENCH_MUST(untorn_commit(writer, NULL));
+}
+
 static void append(void) {
     BENCH_MUST(untorn_append(series, 0, 1, NULL, &length));
     BENCH_MUST(untorn_commit(writer, NULL));
     length++;
+}
+
+static void commit_group(void) {
+    for (size_t i = 0; i < GROUP; i++)
+        BENCH_MUST(untorn_write(group[i], NULL, NULL, NULL, data));
+    BENCH_MUST(untorn_commit(writer, NULL));
 }
 
 /* --- running them --- */
@@ -150,8 +224,15 @@ static void append(void) {
     X(commit_1_of_1024, nothing)                                                                   \
     X(append_1, nothing)                                                                           \
     X(snapshot_16, nothing)                                                                        \
+    X(snapshot_16_reads, nothing)                                                                  \
+    X(group_16, nothing)                                                                           \
+    X(group_16_new, commit_two)                                                                    \
+    X(commit_16_filled, nothing)                                                                   \
     X(wait_new, look_and_commit)                                                                   \
-    X(peek, nothing)
+    X(peek, nothing)                                                                               \
+    X(read_rows, nothing)                                                                          \
+    X(read_column, nothing)                                                                        \
+    X(read_fortran, nothing)
 
 /* Entering it ends the operation's file.  Not empty, or calls of it could go. */
 #define DEFINE_FINISHED(name, before)                                                              \
@@ -184,7 +265,22 @@ static void warm_up(void) {
         untorn_snapshot *snapshot;
         BENCH_MUST(untorn_snapshot_open(reader, group_views, GROUP, UNTORN_NEWEST, &snapshot));
         untorn_snapshot_close(snapshot);
+        commit_group();
+        BENCH_MUST(untorn_read_group(reader, requests, GROUP, &result));
     }
+}
+
+static void define_image(const char *name, uint64_t rows, uint64_t chunk_rows,
+                         uint64_t chunk_columns) {
+    uint64_t shape[2] = {rows, IMAGE}, chunks[2] = {chunk_rows, chunk_columns};
+    untorn_definition definition = UNTORN_DEFINITION_INIT;
+    untorn_writer_array *array;
+    definition.dtype = "f4";
+    definition.rank = 2;
+    definition.shape = shape;
+    definition.chunks = chunks;
+    BENCH_MUST(untorn_define(writer, name, &definition, &array));
+    BENCH_MUST(untorn_write(array, NULL, NULL, NULL, image_data));
 }
 
 static void set_up(void) {
@@ -203,8 +299,11 @@ static void set_up(void) {
     for (int i = 0; i < GROUP; i++) {
         char name[16];
         snprintf(name, sizeof(name), "group/%c", 'a' + i);
-        BENCH_MUST(untorn_write(bench_define(writer, name, "u8", 8, 8), NULL, NULL, NULL, zeros));
+        group[i] = bench_define(writer, name, "u8", 8, 8);
+        BENCH_MUST(untorn_write(group[i], NULL, NULL, NULL, zeros));
     }
+    define_image("image", IMAGE, 512, 512);
+    define_image("lines", 64, 1, IMAGE);
     append();
     BENCH_MUST(untorn_reader_open(segment, NULL, &reader));
     BENCH_MUST(untorn_array_open(reader, "small", &small_view));
@@ -212,10 +311,15 @@ static void set_up(void) {
     BENCH_MUST(untorn_array_open(reader, "blocks", &blocks_view));
     BENCH_MUST(untorn_array_open(reader, "series", &series_view));
     BENCH_MUST(untorn_array_open(reader, "many", &many_view));
+    BENCH_MUST(untorn_array_open(reader, "image", &image_view));
+    BENCH_MUST(untorn_array_open(reader, "lines", &lines_view));
     for (int i = 0; i < GROUP; i++) {
         char name[16];
         snprintf(name, sizeof(name), "group/%c", 'a' + i);
         BENCH_MUST(untorn_array_open(reader, name, &group_views[i]));
+        requests[i].array = group_views[i];
+        requests[i].destination = data + i * 64;
+        requests[i].capacity = 64;
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The reader's private copy of the catalogue: the texts of definitions by object
- * index, and a table from names to them.  A text is decoded when its array is
- * first opened, so that attaching to ten thousand arrays costs a copy of each.
+ * The reader's private copy of the catalogue, for whoever wants all of it: the
+ * texts of definitions by object index.  Who wants one goes by its name, see
+ * catalogue_find.c.
  *
  * It is brought up to date by walking the catalogue's table and reading only the
  * texts whose version differs from what is there; a version never has two
@@ -95,10 +95,11 @@ static ut_found collect(ut_catalogue *catalogue, ut_attempts *attempts, ut_heade
     ut_segment *segment = attempts->reader->segment;
     ut_table_cursor cursor = {0};
     uint64_t count = descriptor->shape[0];
-    for (uint64_t i = 0; i < count || i < catalogue->count; i++) {
+    for (uint64_t i = 1; i < count || i < catalogue->count; i++) {
         ut_place place = {0, 0};
         if (i < count) {
-            ut_found found = ut_table_lookup(segment, descriptor, i, &cursor, &place);
+            ut_found found =
+                ut_table_lookup(segment, descriptor, ut_catalogue_cell(i), &cursor, &place);
             if (found != UT_FOUND)
                 return found;
         }
@@ -121,54 +122,20 @@ static ut_found collect(ut_catalogue *catalogue, ut_attempts *attempts, ut_heade
     return UT_FOUND;
 }
 
-/* --- names --- */
-
-static uint32_t *slot_of(const ut_catalogue *catalogue, const char *name) {
-    size_t slot = ut_hash(name, strlen(name)) & (catalogue->slot_count - 1);
-    while (catalogue->slots[slot] != 0 &&
-           strcmp(catalogue->entries[catalogue->slots[slot] - 1].name, name) != 0)
-        slot = (slot + 1) & (catalogue->slot_count - 1);
-    return &catalogue->slots[slot];
-}
-
-static untorn_status index_names(ut_catalogue *catalogue) {
-    size_t size = 64;
-    while (size < 2 * catalogue->count)
-        size *= 2;
-    uint32_t *slots = calloc(size, sizeof *slots);
-    if (slots == NULL)
-        return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for the catalogue");
-    free(catalogue->slots);
-    catalogue->slots = slots;
-    catalogue->slot_count = size;
+ut_catalogue_entry *ut_catalogue_find_group(const ut_catalogue *catalogue, const char *group,
+                                            bool *below) {
+    ut_catalogue_entry *found = NULL;
+    size_t length = strlen(group);
+    *below = false;
     for (size_t i = 0; i < catalogue->count; i++) {
-        if (catalogue->entries[i].text == NULL)
+        ut_catalogue_entry *entry = &catalogue->entries[i];
+        if (entry->name == NULL || strncmp(entry->name, group, length) != 0)
             continue;
-        uint32_t *slot = slot_of(catalogue, catalogue->entries[i].name);
-        if (*slot != 0)
-            return ut_fail(UNTORN_E_CORRUPT, "\"%s\" is defined twice", catalogue->entries[i].name);
-        *slot = (uint32_t)i + 1;
+        *below |= entry->name[length] == '/';
+        if (entry->name[length] == '\0' && entry->kind == UT_KIND_GROUP)
+            found = entry;
     }
-    return UNTORN_OK;
-}
-
-ut_catalogue_entry *ut_catalogue_find(const ut_catalogue *catalogue, const char *name,
-                                      unsigned kind) {
-    if (catalogue->slot_count == 0)
-        return NULL;
-    uint32_t index = *slot_of(catalogue, name);
-    ut_catalogue_entry *entry = index != 0 ? &catalogue->entries[index - 1] : NULL;
-    return entry != NULL && entry->kind == kind ? entry : NULL;
-}
-
-bool ut_catalogue_has_below(const ut_catalogue *catalogue, const char *prefix) {
-    size_t length = strlen(prefix);
-    for (size_t i = 0; i < catalogue->count; i++) {
-        const char *name = catalogue->entries[i].name;
-        if (name != NULL && strncmp(name, prefix, length) == 0 && name[length] == '/')
-            return true;
-    }
-    return false;
+    return found;
 }
 
 untorn_status ut_catalogue_decode(ut_catalogue_entry *entry, ut_definition **definition) {
@@ -202,13 +169,19 @@ static untorn_status apply(ut_catalogue *catalogue, fresh_entries *fresh) {
         catalogue->entries[index] = fresh->list[i].entry;
         memset(&fresh->list[i].entry, 0, sizeof fresh->list[i].entry);
     }
-    return index_names(catalogue);
+    return UNTORN_OK;
 }
 
 /* Start anew after a failure half-way. */
 static void reset(ut_catalogue *catalogue) {
     ut_catalogue_free(catalogue);
     memset(catalogue, 0, sizeof *catalogue);
+}
+
+bool ut_catalogue_plausible(const ut_descriptor *descriptor) {
+    return (descriptor->kind & UT_KIND_MASK) == UT_KIND_CATALOGUE && descriptor->uid == 1 &&
+           ut_kind_rank(descriptor->kind) == 1 && descriptor->shape[0] <= UT_MAX_OBJECTS &&
+           descriptor->cells == ut_catalogue_cells(descriptor->shape[0]);
 }
 
 ut_found ut_catalogue_refresh(ut_catalogue *catalogue, ut_attempts *attempts,
@@ -228,9 +201,7 @@ ut_found ut_catalogue_refresh(ut_catalogue *catalogue, ut_attempts *attempts,
      * what somebody saw must stay. */
     if (!attempts->group && descriptor->stamp < catalogue->stamp && !UT_SEEDED(124))
         return UT_FOUND;
-    if ((descriptor->kind & UT_KIND_MASK) != UT_KIND_CATALOGUE ||
-        ut_kind_rank(descriptor->kind) != 1 || descriptor->shape[0] > UT_MAX_OBJECTS ||
-        descriptor->uid != 1)
+    if (!ut_catalogue_plausible(descriptor))
         return UT_DAMAGED;
     fresh_entries fresh = {NULL, 0, 0};
     found = collect(catalogue, attempts, header, descriptor, &fresh);
@@ -254,10 +225,8 @@ void ut_catalogue_free(ut_catalogue *catalogue) {
     for (size_t i = 0; i < catalogue->count; i++)
         free_entry(&catalogue->entries[i]);
     free(catalogue->entries);
-    free(catalogue->slots);
     catalogue->entries = NULL;
-    catalogue->slots = NULL;
-    catalogue->count = catalogue->capacity = catalogue->slot_count = 0;
+    catalogue->count = catalogue->capacity = 0;
 }
 
 untorn_status ut_catalogue_update(untorn_reader *reader) {

@@ -20,11 +20,18 @@
 #include "array/grid.h"
 #include "array/run.h"
 #include "base/racy_copy.h"
+#include "base/racy_rows.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define AHEAD 6u /* tiles */
+
+/* Bytes of a region from which on it is copied past the processor's caches, which would not hold
+ * it: neither would who uses it find it there. */
+#define STREAM_BYTES (UINT64_C(16) << 20)
 
 /* Whether the shape can be and has as many chunks as the descriptor says; sets array->cells.  Most
  * generations have the shape of the one before. */
@@ -76,18 +83,12 @@ untorn_status ut_region_bounds(const untorn_array *array, const uint64_t *shape,
     return ut_array_fail(array, status, "%s", text);
 }
 
-/* Copy the rows at and above `skip` of a tile. */
+/* Copy the rows at and above `skip` of a tile: the general case. */
 static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint64_t skip,
                       unsigned char *destination, const int64_t *strides, const unsigned char *slot,
                       const int64_t *chunk_strides) {
     unsigned rank = definition->rank;
     size_t itemsize = definition->dtype.itemsize;
-    if (rank == 1 && slot != NULL && strides[0] == (int64_t)itemsize) {
-        ut_racy_copy(destination + (tile->in_region[0] + skip) * itemsize,
-                     slot + (tile->in_chunk[0] + skip) * itemsize,
-                     (tile->count[0] - skip) * itemsize);
-        return;
-    }
     uint64_t count[UNTORN_MAX_RANK];
     for (unsigned axis = 0; axis < rank; axis++) {
         uint64_t more = axis == 0 ? skip : 0;
@@ -211,31 +212,149 @@ ut_found ut_evicted_read(ut_hold *hold, untorn_array *array, const ut_descriptor
 
 /* --- regions --- */
 
+/* A walk over one region of one generation. */
+typedef struct walk {
+    ut_hold *hold;
+    untorn_array *array;
+    const ut_descriptor *descriptor;
+    ut_region *region;
+    bool one_axis; /* and a destination without gaps */
+    bool prepared; /* `box` is for tiles of this one's size */
+    bool stream;
+    size_t number; /* of the tile */
+    ut_tile tile;
+    union {
+        ut_run run;
+        ut_tiles tiles;
+    };
+    ut_box box;
+    ut_table_cursor cursor;
+    int64_t chunk_strides[UNTORN_MAX_RANK];
+} walk;
+
+static void walk_begin(walk *w) {
+    const ut_definition *definition = w->array->definition;
+    const ut_region *region = w->region;
+    unsigned rank = definition->rank;
+    size_t itemsize = definition->dtype.itemsize;
+    ut_c_strides(rank, itemsize, definition->chunks, w->chunk_strides);
+    w->one_axis = rank == 1 && region->strides[0] == (int64_t)itemsize;
+    w->prepared = false;
+    w->stream = ut_product(rank, region->count) >= STREAM_BYTES / itemsize;
+    if (w->one_axis) {
+        ut_run_begin(&w->run, definition->chunks[0], region->start[0], region->count[0]);
+    } else {
+        ut_tiles_begin(&w->tiles, rank, w->array->cells, definition->chunks, region->start,
+                       region->count);
+        ut_tiles_strides(&w->tiles, w->chunk_strides, region->strides);
+    }
+}
+
+static inline bool walk_next(walk *w) {
+    if (w->one_axis)
+        return ut_run_next(&w->run, &w->tile);
+    if (!ut_tiles_next(&w->tiles, &w->tile))
+        return false;
+    if (w->tile.resized)
+        w->prepared = false;
+    return true;
+}
+
+/* ut_hold_valid(), which nearly always looks at nothing but the window. */
+static inline bool still_valid(const walk *w) {
+    return __builtin_expect(ut_window_holds(w->array->header, w->descriptor->stamp), 1) ||
+           ut_hold_valid(w->hold, w->array->header, w->descriptor->stamp);
+}
+
+static ut_found overtaken_or_damaged(const walk *w) {
+    return still_valid(w) ? UT_DAMAGED : UT_NOT_FOUND;
+}
+
+/* ut_table_lookup(), which mostly finds the chunk beside the one before. */
+static inline ut_found find_cell(walk *w, ut_place *place) {
+    uint64_t beside = w->tile.cell - w->cursor.first;
+    if (w->cursor.leaf != NULL && beside < UT_NODE_CELLS) {
+        *place = ut_cell_load(&w->cursor.leaf->cells[beside]);
+        return place->ref == 0 || ut_ref_good(place->ref, place->version, w->descriptor->uid, 0)
+                   ? UT_FOUND
+                   : UT_DAMAGED;
+    }
+    return ut_table_lookup(w->hold->segment, w->descriptor, w->tile.cell, &w->cursor, place);
+}
+
+static void prepare_box(walk *w) {
+    const ut_definition *definition = w->array->definition;
+    ut_box_prepare(&w->box, definition->rank, definition->dtype.itemsize, w->tile.count,
+                   w->region->strides, w->chunk_strides);
+    w->box.stream = w->stream;
+    w->prepared = true;
+}
+
+/* Copy the rows at and above `skip` of this tile. */
+static inline void copy_rows(walk *w, uint64_t skip, const unsigned char *slot) {
+    const ut_definition *definition = w->array->definition;
+    const ut_region *region = w->region;
+    const ut_tile *tile = &w->tile;
+    if (slot == NULL || (skip > 0 && !w->one_axis)) {
+        copy_tile(definition, tile, skip, region->destination, region->strides, slot,
+                  w->chunk_strides);
+    } else if (w->one_axis) {
+        size_t itemsize = definition->dtype.itemsize, bytes = (tile->count[0] - skip) * itemsize;
+        unsigned char *to = region->destination + (tile->in_region[0] + skip) * itemsize;
+        const unsigned char *from = slot + (tile->in_chunk[0] + skip) * itemsize;
+        if (__builtin_expect(w->stream, 0))
+            ut_racy_stream_rows(to, 0, from, 0, bytes, 1);
+        else
+            ut_racy_copy(to, from, bytes);
+    } else {
+        if (!w->prepared)
+            prepare_box(w);
+        unsigned char *to = region->destination + tile->region_at;
+        if (w->box.axes == 0 && !w->stream)
+            ut_racy_copy(to, slot + tile->chunk_at, w->box.unit);
+        else
+            ut_box_copy_prepared(&w->box, to, slot + tile->chunk_at);
+    }
+}
+
+/*
+ * Have the processor fetch what a tile some steps ahead begins with.  Where a region has little in
+ * each of many chunks, that is what it waits for: chunks lie anywhere, and it cannot foresee them.
+ * What is read for it is trusted no more than to be given to an instruction that cannot fail.
+ */
+static inline void prefetch(const walk *w) {
+    if (!w->prepared || w->box.axes != 0 || w->tiles.plain < AHEAD)
+        return;
+    uint64_t beside = w->tile.cell - w->cursor.first + AHEAD * w->tiles.weight[w->tiles.axes[0]];
+    if (w->cursor.leaf == NULL || beside >= UT_NODE_CELLS)
+        return;
+    uint64_t ref = ut_load_relaxed(&w->cursor.leaf->cells[beside].ref);
+    uintptr_t at = (uintptr_t)w->hold->segment->base + ut_ref_offset(ref);
+    __builtin_prefetch((const void *)(at + (uintptr_t)w->tile.chunk_at));
+}
+
 /* A tile whose chunk is in memory, or absent. */
-static ut_found copy_one(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
-                         ut_region *region, const ut_tile *tile, size_t i, ut_place place,
-                         const int64_t *chunk_strides) {
-    const ut_definition *definition = array->definition;
+static inline ut_found copy_one(walk *w, ut_place place) {
+    const ut_definition *definition = w->array->definition;
+    ut_region *region = w->region;
     const unsigned char *slot = NULL;
     uint64_t version = UT_KEPT_ABSENT;
     if (place.ref != 0) {
-        slot = ut_at(hold->segment, ut_ref_offset(place.ref), definition->slot_bytes);
+        slot = ut_at(w->hold->segment, ut_ref_offset(place.ref), definition->slot_bytes);
         version = place.version;
         if (slot == NULL)
-            return ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED
-                                                                         : UT_NOT_FOUND;
+            return overtaken_or_damaged(w);
     }
-    uint64_t rows = definition->rank > 0 ? tile->count[0] : 1, skip = 0;
-    ut_kept *kept = i < region->kept_count ? &region->kept[i] : NULL;
+    uint64_t rows = definition->rank > 0 ? w->tile.count[0] : 1, skip = 0;
+    ut_kept *kept = w->number < region->kept_count ? &region->kept[w->number] : NULL;
     if (kept != NULL && region->kept_valid && kept->version == version)
         skip = kept->rows < rows ? kept->rows : rows;
     if (kept != NULL && UT_SEEDED(118)) /* keep before the check */
         *kept = (ut_kept){version, rows};
     if (skip < rows)
-        copy_tile(definition, tile, skip, region->destination, region->strides, slot,
-                  chunk_strides);
+        copy_rows(w, skip, slot);
     UT_STEP("tile copied");
-    if (!ut_hold_valid(hold, array->header, descriptor->stamp)) {
+    if (!still_valid(w)) {
         /* This tile's bytes may be anything now, and so may those of tiles never reached,
          * which keep what they had. */
         if (kept != NULL && skip < rows && !UT_SEEDED(118)) {
@@ -250,71 +369,47 @@ static ut_found copy_one(ut_hold *hold, untorn_array *array, const ut_descriptor
 }
 
 /* A tile whose chunk is only in the store: kept from an earlier attempt, or to be fetched. */
-static ut_found postpone(ut_hold *hold, const ut_descriptor *descriptor, gathered *all,
-                         const ut_tile *tile, size_t i, ut_place place) {
-    ut_region *region = all->region;
-    if (!ut_hold_valid(hold, all->array->header, descriptor->stamp))
+static ut_found postpone(walk *w, gathered *all, ut_place place) {
+    ut_region *region = w->region;
+    if (!still_valid(w))
         return UT_NOT_FOUND;
-    uint64_t rows = all->array->definition->rank > 0 ? tile->count[0] : 1;
-    ut_kept *kept = i < region->kept_count ? &region->kept[i] : NULL;
+    uint64_t rows = w->array->definition->rank > 0 ? w->tile.count[0] : 1;
+    ut_kept *kept = w->number < region->kept_count ? &region->kept[w->number] : NULL;
     if (kept != NULL && region->kept_valid && !(place.ref & UT_REF_SUBTREE) &&
         kept->version == place.version && kept->rows >= rows)
         return UT_FOUND;
     if (kept != NULL)
         kept->version = 0;
-    if (gather(all, descriptor, tile, i, place))
+    if (gather(all, w->descriptor, &w->tile, w->number, place))
         return UT_FOUND;
-    region->failure = ut_array_fail(all->array, UNTORN_E_NO_MEMORY, "out of memory for a read");
+    region->failure = ut_array_fail(w->array, UNTORN_E_NO_MEMORY, "out of memory for a read");
     return UT_DAMAGED;
-}
-
-/* The region's tiles. */
-typedef struct walk {
-    bool one_axis;
-    union {
-        ut_run run;
-        ut_tiles tiles;
-    };
-} walk;
-
-static inline void walk_begin(walk *w, const untorn_array *array, const ut_region *region) {
-    const ut_definition *definition = array->definition;
-    w->one_axis = definition->rank == 1;
-    if (w->one_axis)
-        ut_run_begin(&w->run, definition->chunks[0], region->start[0], region->count[0]);
-    else
-        ut_tiles_begin(&w->tiles, definition->rank, array->cells, definition->chunks, region->start,
-                       region->count);
-}
-
-static inline bool walk_next(walk *w, ut_tile *tile) {
-    return w->one_axis ? ut_run_next(&w->run, tile) : ut_tiles_next(&w->tiles, tile);
 }
 
 ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor *descriptor,
                         ut_region *region) {
-    const ut_definition *definition = array->definition;
-    int64_t chunk_strides[UNTORN_MAX_RANK];
-    ut_c_strides(definition->rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
-    gathered all = {.array = array, .region = region, .chunk_strides = chunk_strides};
-    ut_table_cursor cursor = {0};
-    walk tiles;
-    ut_tile tile;
+    walk w;
+    w.hold = hold;
+    w.array = array;
+    w.descriptor = descriptor;
+    w.region = region;
+    w.cursor = (ut_table_cursor){0};
+    gathered all = {.array = array, .region = region, .chunk_strides = w.chunk_strides};
     ut_found found = UT_FOUND;
     region->failure = UNTORN_OK;
-    walk_begin(&tiles, array, region);
-    for (size_t i = 0; found == UT_FOUND && walk_next(&tiles, &tile); i++) {
+    walk_begin(&w);
+    for (w.number = 0; found == UT_FOUND && walk_next(&w); w.number++) {
         ut_place place;
         UT_STEP("tile begins");
-        found = ut_table_lookup(hold->segment, descriptor, tile.cell, &cursor, &place);
+        found = find_cell(&w, &place);
         UT_STEP("cell read");
+        prefetch(&w);
         if (found == UT_DAMAGED)
-            found =
-                ut_hold_valid(hold, array->header, descriptor->stamp) ? UT_DAMAGED : UT_NOT_FOUND;
+            found = overtaken_or_damaged(&w);
         else if (__builtin_expect(place.ref & UT_REF_EVICTED, 0))
-            found = postpone(hold, descriptor, &all, &tile, i, place);
+            found = postpone(&w, &all, place);
         else
-            found = copy_one(hold, array, descriptor, region, &tile, i, place, chunk_strides);
+            found = copy_one(&w, place);
     }
     if (found == UT_FOUND && all.count != 0)
         found =

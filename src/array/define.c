@@ -4,16 +4,16 @@
  * catalogue.
  *
  * The catalogue is an object like any other: a table of texts, one for each
- * object, published with the same commit as what it describes.  The number of a
- * text in it is the index of the object's header.
+ * object, published with the same commit as what it describes.  Which cell is an
+ * object's is in segment/layout.h.
  */
 #include "array/writer.h"
 
+#include "array/catalogue_edit.h"
 #include "array/grid.h"
 #include "array/json.h"
 #include "array/name.h"
 #include "base/hash.h"
-#include "base/racy_copy.h"
 #include "base/status.h"
 
 #include <inttypes.h>
@@ -54,8 +54,11 @@ static untorn_status register_array(untorn_writer *writer, untorn_writer_array *
 
 /* --- taking over a catalogue --- */
 
-static untorn_status load_entry(void *context, uint64_t number, ut_place place) {
+static untorn_status load_entry(void *context, uint64_t cell, ut_place place) {
     untorn_writer *writer = context;
+    if (cell % UT_CATALOGUE_STRIDE == 0) /* a bucket of names: looked at when all are there */
+        return UNTORN_OK;
+    uint64_t number = cell - cell / UT_CATALOGUE_STRIDE;
     ut_segment *segment = &writer->segment;
     uint64_t offset = ut_ref_offset(place.ref);
     uint64_t bytes = ut_slot_bytes(segment, 0, offset);
@@ -112,9 +115,12 @@ untorn_status ut_writer_load_catalogue(untorn_writer *writer) {
     writer->catalogue = (untorn_writer_array){.writer = writer, .object = object};
     writer->catalogue.shape[0] = object->now.shape[0];
     if ((object->now.kind & UT_KIND_MASK) != UT_KIND_CATALOGUE || object->now.uid != 1 ||
-        ut_kind_rank(object->now.kind) != 1)
+        ut_kind_rank(object->now.kind) != 1 || object->now.shape[0] > UT_MAX_OBJECTS ||
+        object->now.cells != ut_catalogue_cells(object->now.shape[0]))
         return ut_fail(UNTORN_E_CORRUPT, "%s: damaged catalogue", writer->segment.message_name);
-    return ut_table_walk(&writer->publisher, object, 0, object->now.cells, load_entry, writer);
+    untorn_status status =
+        ut_table_walk(&writer->publisher, object, 0, object->now.cells, load_entry, writer);
+    return status == UNTORN_OK ? ut_catalogue_check_names(writer) : status;
 }
 
 untorn_status ut_writer_rebuild_names(untorn_writer *writer) {
@@ -130,56 +136,7 @@ untorn_status ut_writer_rebuild_names(untorn_writer *writer) {
     return UNTORN_OK;
 }
 
-/* --- the catalogue's part of a transaction --- */
-
-static untorn_status catalogue_put(untorn_writer *writer, uint32_t index,
-                                   const ut_definition *definition) {
-    untorn_writer_array *catalogue = &writer->catalogue;
-    ut_writer_touch(catalogue);
-    ut_object *object = catalogue->object;
-    uint64_t offset = 0;
-    ut_view old;
-    unsigned char text[4096], *encoded = text;
-    if (definition != NULL && definition->text_bytes > sizeof text &&
-        (encoded = malloc(definition->text_bytes)) == NULL)
-        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
-    untorn_status status = ut_chunk_view(catalogue, index, &old);
-    if (status == UNTORN_OK)
-        status = ut_items_reserve(&object->dropped, 1);
-    if (status == UNTORN_OK && definition != NULL)
-        status = ut_space_take(&writer->publisher, object, definition->text_bytes, &offset);
-    if (status != UNTORN_OK)
-        goto free_encoded;
-    ut_change *change = ut_changes_put(&object->changes, index);
-    if (change == NULL) {
-        if (offset != 0)
-            ut_space_give(&writer->publisher, offset, definition->text_bytes);
-        status = ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", writer->segment.message_name);
-        goto free_encoded;
-    }
-    if (definition != NULL) {
-        ut_definition_encode(definition, encoded);
-        ut_racy_copy(writer->segment.base + offset, encoded, definition->text_bytes);
-    }
-    if (old.offset != 0) {
-        uint64_t bytes = ut_slot_bytes(&writer->segment, 0, old.offset);
-        if (old.version != 0)
-            object->dropped.list[object->dropped.count++] =
-                (ut_item){.offset = old.offset, .bytes = bytes, .born = old.version};
-        else
-            ut_space_give(&writer->publisher, old.offset, bytes);
-    }
-    *change = (ut_change){.number = index, .offset = offset};
-    object->data_changed = true;
-    if (definition != NULL && index >= catalogue->shape[0]) {
-        catalogue->shape[0] = (uint64_t)index + 1;
-        object->next.shape[0] = object->next.cells = catalogue->shape[0];
-    }
-free_encoded:
-    if (encoded != text)
-        free(encoded);
-    return status;
-}
+/* --- defining --- */
 
 untorn_status ut_writer_enter(untorn_writer *writer, ut_definition *definition,
                               const uint64_t *shape, untorn_writer_array **out) {
@@ -204,7 +161,7 @@ untorn_status ut_writer_enter(untorn_writer *writer, ut_definition *definition,
     status = ut_name_index_put(&writer->names, definition->name, array);
     if (status != UNTORN_OK)
         goto unregister;
-    status = catalogue_put(writer, object->index, definition);
+    status = ut_catalogue_enter(writer, object->index, definition);
     if (status != UNTORN_OK)
         goto remove_name;
     writer->names_changed = true;
@@ -365,7 +322,8 @@ untorn_status untorn_require(untorn_writer *writer, const char *name,
 
 /* The array was defined in the open transaction: it never was. */
 static untorn_status delete_created(untorn_writer *writer, untorn_writer_array *array) {
-    untorn_status status = catalogue_put(writer, array->object->index, NULL);
+    untorn_status status =
+        ut_catalogue_remove(writer, array->object->index, array->definition->name);
     if (status != UNTORN_OK)
         return status;
     ut_chunks_forget(array);
@@ -402,11 +360,12 @@ untorn_status untorn_delete(untorn_writer *writer, const char *name) {
     }
     ut_writer_touch(array);
     ut_object *object = array->object;
-    status = ut_chunks_drop_all(array);
+    /* First what may find no space: the rest takes none. */
+    status = ut_catalogue_remove(writer, object->index, name);
+    if (status == UNTORN_OK)
+        status = ut_chunks_drop_all(array);
     if (status == UNTORN_OK)
         status = untorn_set_attributes(array, NULL);
-    if (status == UNTORN_OK)
-        status = catalogue_put(writer, object->index, NULL);
     if (status != UNTORN_OK)
         return status;
     ut_name_index_remove(&writer->names, name);

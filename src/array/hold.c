@@ -128,7 +128,7 @@ void ut_attempts_end(ut_attempts *attempts) {
  * which an atomic addition would not be worth. */
 void ut_reader_publish(untorn_reader *reader, ut_line *line, unsigned reads, unsigned attempts,
                        uint64_t commit) {
-    if (reader->lines.fork_generation != ut_fork_generation())
+    if (reader->lines.fork_generation != ut_fork_generation_now())
         return; /* inherited: the line is the parent's */
     if (commit == 0)
         commit = ut_load_relaxed(&reader->segment->super->commit);

@@ -69,6 +69,18 @@ ut_inspect_walk ut_inspect_table(untorn_inspection *inspection, const ut_descrip
                                  uint64_t first, uint64_t last, ut_inspect_visit *visit,
                                  void *context);
 
+/* What an inspection of the catalogue knows of an object. */
+typedef struct ut_inspected_name {
+    bool defined, damaged; /* has a definition, or one that cannot be read */
+    bool listed;           /* a bucket names it */
+    uint32_t hash;         /* of the definition's name */
+} ut_inspected_name;
+
+/* Whether the buckets of the catalogue's names have what the definitions say: `names` is by object,
+ * shape[0] of them.  What is wrong is noted. */
+void ut_inspect_names(untorn_inspection *inspection, const ut_descriptor *catalogue,
+                      ut_inspected_name *names);
+
 /* The i-th array of the catalogue, or NULL with the failure set. */
 ut_inspected_array *ut_inspected(untorn_inspection *inspection, size_t i);
 

@@ -13,6 +13,7 @@
 #include "array/inspect.h"
 
 #include "array/grid.h"
+#include "array/name_bucket.h"
 #include "base/racy_copy.h"
 #include "base/status.h"
 #include "segment/page_alloc.h"
@@ -86,16 +87,20 @@ static void drop_arrays(untorn_inspection *inspection) {
 
 /* One entry; damage is noted. */
 static untorn_status read_entry(untorn_inspection *inspection, const ut_descriptor *descriptor,
-                                uint64_t object, ut_table_cursor *cursor) {
+                                uint64_t object, ut_table_cursor *cursor, ut_inspected_name *name) {
     ut_segment *segment = &inspection->segment;
     ut_place place;
-    if (ut_table_lookup(segment, descriptor, object, cursor, &place) != UT_FOUND) {
+    name->damaged = true; /* unless it turns out not to be */
+    if (ut_table_lookup(segment, descriptor, ut_catalogue_cell(object), cursor, &place) !=
+        UT_FOUND) {
         ut_inspect_note(inspection, "catalogue: the cell of object %" PRIu64 " is damaged", object);
         cursor->leaf = NULL;
         return UNTORN_OK;
     }
-    if (place.ref == 0)
+    if (place.ref == 0) {
+        name->damaged = false;
         return UNTORN_OK;
+    }
     char *text = NULL;
     size_t length;
     if (ut_text_copy(segment, ut_ref_offset(place.ref), UT_MAX_DEFINITION, &text, &length) !=
@@ -113,6 +118,7 @@ static untorn_status read_entry(untorn_inspection *inspection, const ut_descript
         ut_inspect_note(inspection, "catalogue: object %" PRIu64 ": %s", object, untorn_message());
         return UNTORN_OK;
     }
+    *name = (ut_inspected_name){.defined = true, .hash = ut_name_hash(definition->name)};
     if (definition->kind == UT_KIND_ARRAY && add_array(inspection, object, definition))
         return UNTORN_OK;
     status = definition->kind == UT_KIND_ARRAY
@@ -137,20 +143,26 @@ static untorn_status read_catalogue(untorn_inspection *inspection) {
         return UNTORN_E_OVERTAKEN;
     if (found == UT_DAMAGED)
         return UNTORN_OK;
-    if ((descriptor.kind & UT_KIND_MASK) != UT_KIND_CATALOGUE ||
-        ut_kind_rank(descriptor.kind) != 1 || descriptor.shape[0] > UT_MAX_OBJECTS) {
+    if (!ut_catalogue_plausible(&descriptor)) {
         ut_inspect_note(inspection, "the catalogue's descriptor is that of something else");
         return UNTORN_OK;
     }
+    ut_inspected_name *names = calloc(descriptor.shape[0] + 1, sizeof *names);
+    if (names == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory", segment->message_name);
     ut_table_cursor cursor = {0};
-    for (uint64_t i = 0; i < descriptor.shape[0]; i++) {
-        untorn_status status = read_entry(inspection, &descriptor, i, &cursor);
-        if (status != UNTORN_OK)
-            return status;
+    untorn_status status = UNTORN_OK;
+    for (uint64_t i = 1; i < descriptor.shape[0] && status == UNTORN_OK; i++) {
+        status = read_entry(inspection, &descriptor, i, &cursor, &names[i]);
         if (i % 64 == 0 && !damaged && !ut_window_holds(header, descriptor.stamp))
-            return UNTORN_E_OVERTAKEN;
+            status = UNTORN_E_OVERTAKEN;
     }
-    return damaged || ut_window_holds(header, descriptor.stamp) ? UNTORN_OK : UNTORN_E_OVERTAKEN;
+    if (status == UNTORN_OK)
+        ut_inspect_names(inspection, &descriptor, names);
+    free(names);
+    if (status == UNTORN_OK && !damaged && !ut_window_holds(header, descriptor.stamp))
+        status = UNTORN_E_OVERTAKEN;
+    return status;
 }
 
 untorn_status untorn_inspect_catalogue(untorn_inspection *inspection, const char *const **names,

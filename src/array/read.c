@@ -11,6 +11,7 @@
 
 #include "array/box.h"
 #include "array/grid.h"
+#include "array/single.h"
 #include "base/racy_copy.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
@@ -109,21 +110,25 @@ static untorn_status descriptor_for(ut_attempts *attempts, untorn_array *array, 
     }
 }
 
+/* Remember it for the next time.  It is the cached descriptor's, whatever became of its bytes. */
+static void remember_single(untorn_array *array, const void *slot, size_t bytes) {
+    array->single = slot;
+    array->single_bytes = bytes;
+    array->single_stamp = array->cached.stamp;
+}
+
 /* The whole of an array that is one chunk: no tiles, nothing to keep. */
 static ut_found copy_single(ut_hold *hold, untorn_array *array, void *destination, size_t bytes) {
     const ut_descriptor *descriptor = &array->cached;
-    uint64_t ref = descriptor->root_ref;
     UT_STEP("cell read");
-    if (ref == 0) {
+    if (descriptor->root_ref == 0) {
         int64_t stride = (int64_t)array->definition->dtype.itemsize;
         uint64_t count = bytes / array->definition->dtype.itemsize;
         ut_box_fill(1, (size_t)stride, &count, destination, &stride,
                     array->definition->fill_is_zero ? NULL : array->definition->fill);
         return UT_FOUND;
     }
-    const void *slot = NULL;
-    if (ut_ref_good(ref, descriptor->root_version, descriptor->uid, 0))
-        slot = ut_at(hold->segment, ut_ref_offset(ref), array->definition->slot_bytes);
+    const void *slot = ut_single_slot(hold->segment, array->definition, descriptor);
     if (slot != NULL)
         ut_racy_copy(destination, slot, bytes);
     UT_STEP("tile copied");
@@ -131,9 +136,7 @@ static ut_found copy_single(ut_hold *hold, untorn_array *array, void *destinatio
         return UT_NOT_FOUND;
     if (slot == NULL)
         return UT_DAMAGED;
-    array->single = slot;
-    array->single_bytes = bytes;
-    array->single_stamp = descriptor->stamp;
+    remember_single(array, slot, bytes);
     return UT_FOUND;
 }
 
@@ -163,24 +166,6 @@ static inline bool read_again(untorn_array *array, void *destination, size_t cap
         array->again = 0;
         ut_reader_count(array->reader, COUNTED_AT_ONCE, COUNTED_AT_ONCE, 0);
     }
-    return true;
-}
-
-/* Whether the region is the beginning of the array's only chunk, without gaps. */
-static bool is_single(const untorn_array *array, const uint64_t *start, const uint64_t *count,
-                      size_t *bytes) {
-    const ut_definition *definition = array->definition;
-    if (start != NULL || count != NULL || ut_kind_depth(array->cached.kind) != 0 ||
-        (array->cached.root_ref & UT_REF_EVICTED))
-        return false;
-    uint64_t elements = 1;
-    for (unsigned axis = 0; axis < definition->rank; axis++) {
-        uint64_t length = array->cached.shape[axis];
-        if (length > definition->chunks[axis] || (axis > 0 && length != definition->chunks[axis]))
-            return false;
-        elements *= length;
-    }
-    *bytes = elements * definition->dtype.itemsize;
     return true;
 }
 
@@ -225,7 +210,8 @@ __attribute__((noinline)) static untorn_status read_anew(untorn_array *array, co
         if (found == UT_NOT_FOUND)
             continue;
         size_t bytes;
-        if (is_single(array, start, count, &bytes)) {
+        if (start == NULL && count == NULL &&
+            ut_is_single(array->definition, &array->cached, &bytes)) {
             status = check_destination(array, destination, capacity, bytes);
             if (status != UNTORN_OK)
                 break;
@@ -272,6 +258,85 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
         return UNTORN_OK;
     }
     return read_anew(array, start, count, destination, capacity, result);
+}
+
+/* --- several arrays, each whole and one chunk --- */
+
+/*
+ * The first attempt at a group whose members are all of this kind needs nothing but their handles:
+ * no list of members, nothing to keep.  A handle that read its array before knows the chunk; while
+ * the header shows that generation, only the header and the bytes are touched.  Whatever is not
+ * that simple (an error, too) is left to the general way below, which begins afresh.
+ */
+
+static inline bool asks_for_all(const untorn_reader *reader, const untorn_request *request) {
+    const untorn_array *array = request->array;
+    return request->start == NULL && request->count == NULL && request->strides == NULL &&
+           request->attributes == NULL && request->destination != NULL && array != NULL &&
+           array->reader == reader && array->serial == reader->serial;
+}
+
+/* Another generation than the last one, as of the attempt's commit. */
+__attribute__((noinline)) static ut_found look_single_up(ut_attempts *attempts,
+                                                         untorn_array *array) {
+    ut_found found = ut_attempts_descriptor(attempts, array->header, &array->cached);
+    size_t bytes;
+    if (found != UT_FOUND)
+        return found;
+    if (ut_array_check(array, &array->cached) != UT_FOUND ||
+        !ut_is_single(array->definition, &array->cached, &bytes) || array->cached.root_ref == 0)
+        return UT_DAMAGED;
+    const void *slot = ut_single_slot(attempts->hold.segment, array->definition, &array->cached);
+    if (slot == NULL)
+        return UT_DAMAGED;
+    __builtin_prefetch(slot);
+    remember_single(array, slot, bytes);
+    return UT_FOUND;
+}
+
+/* Have array->single be its chunk as of the attempt's commit. */
+static inline ut_found find_single(ut_attempts *attempts, untorn_array *array) {
+    uint64_t stamp = array->single_stamp;
+    /* Acquire: as in ut_descriptor_at(). */
+    uint64_t generation = ut_load_acquire(&array->header->generation);
+    UT_STEP("generation read");
+    /* What the handle has is live at the commit if it is the newest and not above it. */
+    if ((generation == stamp || UT_SEEDED(341)) && stamp != 0 && array->cached.stamp == stamp &&
+        array->cached.commit <= attempts->hold.commit)
+        return UT_FOUND;
+    return look_single_up(attempts, array);
+}
+
+static inline void answer(untorn_request *request, const ut_descriptor *descriptor) {
+    unsigned rank = ut_kind_rank(descriptor->kind);
+    request->generation = descriptor->stamp;
+    request->commit = descriptor->commit;
+    for (unsigned axis = 0; axis < rank; axis++)
+        request->shape[axis] = request->counted[axis] = descriptor->shape[axis];
+}
+
+/* UT_NOT_FOUND: overtaken.  UT_DAMAGED: not for this way to decide. */
+static ut_found try_singles(ut_attempts *attempts, untorn_request *requests, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (!asks_for_all(attempts->reader, &requests[i]))
+            return UT_DAMAGED;
+        ut_found found = find_single(attempts, requests[i].array);
+        if (found != UT_FOUND)
+            return found;
+    }
+    UT_STEP("descriptors gathered");
+    for (size_t i = 0; i < count; i++) {
+        untorn_request *request = &requests[i];
+        untorn_array *array = request->array;
+        if (array->single_bytes > request->capacity)
+            return UT_DAMAGED;
+        ut_racy_copy(request->destination, array->single, array->single_bytes);
+        UT_STEP("tile copied");
+        if (!ut_window_holds(array->header, array->single_stamp) && !UT_SEEDED(342))
+            return UT_NOT_FOUND;
+        answer(request, &array->cached);
+    }
+    return UT_FOUND;
 }
 
 /* --- several arrays --- */
@@ -359,7 +424,7 @@ static ut_found copy_attributes(ut_hold *hold, member *m) {
 }
 
 /* One attempt.  UNTORN_OK with *found UT_NOT_FOUND: overtaken. */
-static untorn_status try_group(ut_attempts *attempts, member **order, size_t count,
+static untorn_status try_group(ut_attempts *attempts, member **order, size_t count, bool first,
                                ut_found *found) {
     for (size_t i = 0; i < count; i++) {
         untorn_array *array = order[i]->request->array;
@@ -369,7 +434,7 @@ static untorn_status try_group(ut_attempts *attempts, member **order, size_t cou
         order[i]->descriptor = array->cached;
     }
     UT_STEP("descriptors gathered");
-    if (attempts->count == 1)
+    if (first)
         qsort(order, count, sizeof *order, by_speed);
     for (size_t i = 0; i < count; i++) {
         member *m = order[i];
@@ -392,24 +457,65 @@ static untorn_status try_group(ut_attempts *attempts, member **order, size_t cou
     return UNTORN_OK;
 }
 
-static untorn_status read_members(untorn_reader *reader, member *members, member **order,
-                                  size_t count, untorn_result *result) {
-    ut_attempts attempts;
-    ut_attempts_begin(&attempts, reader, true);
-    untorn_status status;
+static untorn_status try_members(ut_attempts *attempts, member **order, size_t count,
+                                 bool overtaken) {
+    untorn_status status = UNTORN_OK;
     ut_found found = UT_NOT_FOUND;
-    do {
-        status = ut_attempts_next(&attempts);
+    for (bool first = true; status == UNTORN_OK && found != UT_FOUND; first = false) {
+        if (!first || overtaken)
+            status = ut_attempts_next(attempts);
         if (status == UNTORN_OK)
-            status = try_group(&attempts, order, count, &found);
-    } while (status == UNTORN_OK && found != UT_FOUND);
-    if (status == UNTORN_OK && result != NULL) {
-        ut_result_set(result, &members[0].descriptor, attempts.count, attempts.hold.own.nonce != 0);
-        result->commit = attempts.hold.commit;
+            status = try_group(attempts, order, count, first, &found);
+    }
+    return status;
+}
+
+static untorn_status check_request(const untorn_reader *reader, const untorn_request *request) {
+    untorn_array *array = request->array;
+    untorn_status status = ut_array_resolve(array);
+    if (status != UNTORN_OK)
+        return status;
+    if (array->reader != reader)
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "belongs to another reader");
+    if (request->strides != NULL && (request->flags & UNTORN_GROW))
+        return ut_array_fail(array, UNTORN_E_ARGUMENT, "UNTORN_GROW does not go with strides");
+    return UNTORN_OK;
+}
+
+/* Any requests; `overtaken`: the attempt that was begun is over. */
+__attribute__((noinline)) static untorn_status
+read_members(ut_attempts *attempts, untorn_request *requests, size_t count, bool overtaken) {
+    untorn_reader *reader = attempts->reader;
+    untorn_status status = UNTORN_OK;
+    member *members = malloc(count * sizeof *members);
+    member **order = malloc(count * sizeof(member *));
+    size_t made = 0;
+    if (members == NULL || order == NULL)
+        status = ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for %zu requests",
+                         reader->segment->message_name, count);
+    for (; status == UNTORN_OK && made < count; made++) {
+        member *m = order[made] = &members[made];
+        /* What a region is in detail is set by each attempt. */
+        m->request = &requests[made];
+        m->region.kept_count = 0;
+        m->kept = NULL;
+        m->kept_capacity = 0;
+        m->first = true;
+        m->attributes = NULL;
+        m->attributes_version = 0;
+        status = check_request(reader, m->request);
     }
     if (status == UNTORN_OK)
-        ut_reader_count(reader, 1, attempts.count, attempts.hold.commit);
-    ut_attempts_end(&attempts);
+        status = try_members(attempts, order, count, overtaken);
+    for (size_t i = 0; i < made; i++) {
+        if (requests[i].attributes != NULL && status == UNTORN_OK)
+            *requests[i].attributes = members[i].attributes;
+        else
+            free(members[i].attributes);
+        free(members[i].kept);
+    }
+    free(members);
+    free(order);
     return status;
 }
 
@@ -417,41 +523,21 @@ untorn_status untorn_read_group(untorn_reader *reader, untorn_request *requests,
                                 untorn_result *result) {
     if (reader == NULL || requests == NULL || count == 0)
         return ut_fail(UNTORN_E_ARGUMENT, "read_group: no reader or no requests");
-    untorn_status status = UNTORN_OK;
-    member *members = calloc(count, sizeof *members);
-    member **order = calloc(count, sizeof(member *));
-    if (members == NULL || order == NULL) {
-        status = ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for %zu requests",
-                         reader->segment->message_name, count);
-        goto free_members;
-    }
-    for (size_t i = 0; i < count; i++) {
-        members[i].request = &requests[i];
-        members[i].first = true;
-        order[i] = &members[i];
-        status = ut_array_resolve(requests[i].array);
-        if (status == UNTORN_OK && requests[i].array->reader != reader)
-            status =
-                ut_array_fail(requests[i].array, UNTORN_E_ARGUMENT, "belongs to another reader");
-        if (status == UNTORN_OK && requests[i].strides != NULL && (requests[i].flags & UNTORN_GROW))
-            status = ut_array_fail(requests[i].array, UNTORN_E_ARGUMENT,
-                                   "UNTORN_GROW does not go with strides");
-        if (status != UNTORN_OK)
-            goto free_members;
-    }
-    status = read_members(reader, members, order, count, result);
-    for (size_t i = 0; i < count; i++)
-        if (requests[i].attributes != NULL && status == UNTORN_OK) {
-            *requests[i].attributes = members[i].attributes;
-            members[i].attributes = NULL;
+    ut_attempts attempts;
+    ut_attempts_begin(&attempts, reader, true);
+    untorn_status status = ut_attempts_next(&attempts);
+    ut_found found = status == UNTORN_OK ? try_singles(&attempts, requests, count) : UT_DAMAGED;
+    if (status == UNTORN_OK && found != UT_FOUND)
+        status = read_members(&attempts, requests, count, found == UT_NOT_FOUND);
+    if (status == UNTORN_OK) {
+        if (result != NULL) {
+            ut_result_set(result, &requests[0].array->cached, attempts.count,
+                          attempts.hold.own.nonce != 0);
+            result->commit = attempts.hold.commit;
         }
-free_members:
-    for (size_t i = 0; members != NULL && i < count; i++) {
-        free(members[i].kept);
-        free(members[i].attributes);
+        ut_reader_count(reader, 1, attempts.count, attempts.hold.commit);
     }
-    free(members);
-    free(order);
+    ut_attempts_end(&attempts);
     return status;
 }
 

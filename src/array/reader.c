@@ -9,7 +9,6 @@
 #include "array/snapshot.h"
 #include "base/fork_guard.h"
 #include "base/status.h"
-#include "base/test_hooks.h"
 #include "segment/writer_lock.h"
 
 #include <stdarg.h>
@@ -112,6 +111,7 @@ void untorn_reader_close(untorn_reader *reader) {
         return;
     while (reader->snapshots != NULL)
         untorn_snapshot_close(reader->snapshots);
+    ut_snapshot_free_spare(reader);
     while (reader->arrays != NULL)
         untorn_array_close(reader->arrays);
     detach(reader);
@@ -301,31 +301,14 @@ void ut_array_free(untorn_array *array) {
     free(array);
 }
 
-/* Look a name up in the newest catalogue; the definition is held for the caller. */
-static untorn_status look_up(untorn_reader *reader, const char *name, unsigned kind,
-                             uint32_t *index, ut_definition **definition) {
-    untorn_status status = ut_catalogue_update(reader);
-    if (status != UNTORN_OK)
-        return status;
-    UT_STEP("catalogue current");
-    pthread_mutex_lock(&reader->lock);
-    ut_catalogue_entry *entry = ut_catalogue_find(&reader->catalogue, name, kind);
-    bool there = entry != NULL;
-    if (there)
-        status = ut_catalogue_decode(entry, definition);
-    if (there && status == UNTORN_OK) {
-        *index = (uint32_t)(entry - reader->catalogue.entries);
-        ut_definition_hold(*definition);
-    }
-    pthread_mutex_unlock(&reader->lock);
-    if (status != UNTORN_OK)
-        return ut_fail(status, "%s: \"%.1000s\": damaged definition", reader->segment->message_name,
-                       name);
-    if (!there)
-        return ut_fail(UNTORN_E_NO_ARRAY, "%s: %s \"%.1000s\": does not exist",
-                       reader->segment->message_name, kind == UT_KIND_ARRAY ? "array" : "group",
-                       name);
-    return UNTORN_OK;
+/* Look an array up in the newest catalogue; the definition is held for the caller. */
+static untorn_status look_up(untorn_reader *reader, const char *name, uint32_t *index,
+                             ut_definition **definition) {
+    untorn_status status = ut_catalogue_find(reader, name, UT_KIND_ARRAY, index, definition);
+    if (status == UNTORN_OK && *definition == NULL)
+        status = ut_fail(UNTORN_E_NO_ARRAY, "%s: array \"%.1000s\": does not exist",
+                         reader->segment->message_name, name);
+    return status;
 }
 
 untorn_status untorn_array_open(untorn_reader *reader, const char *name, untorn_array **out) {
@@ -336,7 +319,7 @@ untorn_status untorn_array_open(untorn_reader *reader, const char *name, untorn_
         return status;
     uint32_t index;
     ut_definition *definition;
-    status = look_up(reader, name, UT_KIND_ARRAY, &index, &definition);
+    status = look_up(reader, name, &index, &definition);
     if (status != UNTORN_OK)
         return status;
     untorn_array *array;
@@ -377,8 +360,7 @@ untorn_status ut_array_resolve(untorn_array *array) {
         return UNTORN_OK;
     uint32_t index;
     ut_definition *definition;
-    untorn_status status =
-        look_up(reader, array->definition->name, UT_KIND_ARRAY, &index, &definition);
+    untorn_status status = look_up(reader, array->definition->name, &index, &definition);
     if (status != UNTORN_OK)
         return status;
     ut_definition **former =
@@ -409,19 +391,41 @@ untorn_status untorn_array_get_info(untorn_array *array, untorn_array_info *info
     return status;
 }
 
+/* A group that is only a prefix of names is in no bucket: look through all.  *definition NULL: it
+ * has no attributes. */
+static untorn_status look_through(untorn_reader *reader, const char *group, uint32_t *index,
+                                  ut_definition **definition) {
+    untorn_status status = ut_catalogue_update(reader);
+    if (status != UNTORN_OK)
+        return status;
+    *definition = NULL;
+    bool below;
+    pthread_mutex_lock(&reader->lock);
+    ut_catalogue_entry *entry = ut_catalogue_find_group(&reader->catalogue, group, &below);
+    if (entry != NULL && (status = ut_catalogue_decode(entry, definition)) == UNTORN_OK) {
+        ut_definition_hold(*definition);
+        *index = (uint32_t)(entry - reader->catalogue.entries);
+    }
+    pthread_mutex_unlock(&reader->lock);
+    if (status != UNTORN_OK)
+        return ut_fail(status, "%s: \"%.1000s\": damaged definition", reader->segment->message_name,
+                       group);
+    if (entry == NULL && !below)
+        return ut_fail(UNTORN_E_NO_ARRAY, "%s: group \"%.1000s\": does not exist",
+                       reader->segment->message_name, group);
+    return UNTORN_OK;
+}
+
 untorn_status untorn_group_attributes(untorn_reader *reader, const char *group, char **json) {
     if (reader == NULL || group == NULL || json == NULL)
         return ut_fail(UNTORN_E_ARGUMENT, "group_attributes: no reader, group or place");
     uint32_t index;
     ut_definition *definition;
-    untorn_status status = look_up(reader, group, UT_KIND_GROUP, &index, &definition);
-    if (status == UNTORN_E_NO_ARRAY) {
-        /* A group that is only a prefix, or the root, has no attributes but exists. */
-        pthread_mutex_lock(&reader->lock);
-        bool exists = group[0] == '\0' || ut_catalogue_has_below(&reader->catalogue, group);
-        pthread_mutex_unlock(&reader->lock);
-        if (!exists)
-            return status;
+    untorn_status status = ut_catalogue_find(reader, group, UT_KIND_GROUP, &index, &definition);
+    if (status == UNTORN_OK && definition == NULL &&
+        group[0] != '\0') /* the root is always there */
+        status = look_through(reader, group, &index, &definition);
+    if (status == UNTORN_OK && definition == NULL) {
         *json = strdup("{}");
         return *json != NULL
                    ? UNTORN_OK

@@ -63,15 +63,13 @@ typedef struct ut_catalogue {
     uint64_t commit;
     ut_catalogue_entry *entries;
     size_t count, capacity;
-    uint32_t *slots; /* open addressing by name: index + 1, or 0 */
-    size_t slot_count;
 } ut_catalogue;
 
-/* The entry of this name and kind, or NULL. */
-ut_catalogue_entry *ut_catalogue_find(const ut_catalogue *catalogue, const char *name,
-                                      unsigned kind);
-/* Whether a name has this one as a path prefix. */
-bool ut_catalogue_has_below(const ut_catalogue *catalogue, const char *prefix);
+/* Whether a descriptor may be the catalogue's. */
+bool ut_catalogue_plausible(const ut_descriptor *descriptor);
+/* The entry of the group, or NULL; *below: whether a name has it as a path prefix. */
+ut_catalogue_entry *ut_catalogue_find_group(const ut_catalogue *catalogue, const char *group,
+                                            bool *below);
 /* The entry's definition, which lives as long as the entry unless it is held. */
 untorn_status ut_catalogue_decode(ut_catalogue_entry *entry, ut_definition **definition);
 
@@ -86,6 +84,13 @@ untorn_status ut_catalogue_update(untorn_reader *reader);
  * NUL-terminated private copy, which the caller frees.  Not yet validated. */
 ut_found ut_text_copy(ut_segment *segment, uint64_t offset, uint64_t most, char **text,
                       size_t *length);
+
+/* --- catalogue_find.c --- */
+
+/* The object of this name and kind in the newest catalogue.  *definition is held for the caller;
+ * NULL: there is none. */
+untorn_status ut_catalogue_find(untorn_reader *reader, const char *name, unsigned kind,
+                                uint32_t *object, ut_definition **definition);
 
 /* --- handles --- */
 
@@ -107,6 +112,7 @@ struct untorn_reader {
     ut_catalogue catalogue;
     struct untorn_array *arrays;
     struct untorn_snapshot *snapshots;
+    struct untorn_snapshot *spare; /* closed; its memory is for the next one; NULL: none */
 };
 
 /* Reads were completed: of this commit, 0: of the newest.  Counted if the reader owns a line, for

@@ -16,8 +16,10 @@
 
 #include "array/box.h"
 #include "array/grid.h"
+#include "array/single.h"
 #include "base/clock.h"
 #include "base/fork_guard.h"
+#include "base/racy_copy.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
@@ -40,9 +42,40 @@ static untorn_status add_member(untorn_snapshot *snapshot, uint32_t index,
     return status;
 }
 
+/* A listed array's handle may be closed before the snapshot is: so this is another one, in the
+ * snapshot's memory, which begins with what that one knows, found to fit its descriptor. */
+static void add_listed(untorn_snapshot *snapshot, const untorn_array *listed) {
+    untorn_array *array = &snapshot->handles[snapshot->count];
+    ut_snapshot_member *member = &snapshot->members[snapshot->count++];
+    unsigned rank = listed->definition->rank;
+    /* Not all of it: what is long is only as long as the rank says. */
+    memcpy(array, listed, offsetof(untorn_array, cached));
+    ut_definition_hold(array->definition);
+    array->again = 0;
+    array->cached.stamp = 0;
+    array->checked = listed->checked;
+    for (unsigned axis = 0; axis < rank; axis++) {
+        array->shape[axis] = listed->shape[axis];
+        array->cells[axis] = listed->cells[axis];
+    }
+    array->all_cells = listed->all_cells;
+    array->kept = NULL;
+    array->kept_capacity = 0;
+    array->former = NULL;
+    array->former_count = 0;
+    array->previous = array->next = NULL;
+    member->array = array;
+    member->descriptor.stamp = 0;
+    if (listed->cached.stamp != 0)
+        ut_descriptor_copy(&member->descriptor, &listed->cached);
+}
+
 static void drop_members(untorn_snapshot *snapshot) {
     for (size_t i = 0; i < snapshot->count; i++)
-        ut_array_free(snapshot->members[i].array);
+        if (snapshot->listed)
+            ut_definition_drop(snapshot->handles[i].definition);
+        else
+            ut_array_free(snapshot->members[i].array);
     snapshot->count = 0;
 }
 
@@ -84,7 +117,9 @@ static ut_found gather(untorn_snapshot *snapshot, untorn_status *failure) {
         ut_snapshot_member *member = &snapshot->members[i];
         untorn_array *array = member->array;
         ut_found found =
-            ut_descriptor_at(segment, array->header, hold->commit, &member->descriptor);
+            UT_SEEDED(344) && member->descriptor.stamp != 0
+                ? UT_FOUND
+                : ut_descriptor_at(segment, array->header, hold->commit, &member->descriptor);
         if (found == UT_FOUND)
             switch (ut_array_check(array, &member->descriptor)) {
             case UT_FOUND:
@@ -220,28 +255,71 @@ free_catalogue:
     return status;
 }
 
+/*
+ * Memory.  Snapshots of listed arrays come again and again, and so much is taken for many of them
+ * that the allocator would return it to the system each time: so the reader keeps that of one.
+ */
+#define SPARE_ARRAYS 1024u /* at most, in what is kept */
+
+static void free_snapshot(untorn_snapshot *snapshot) {
+    free(snapshot->members);
+    free(snapshot->handles);
+    free(snapshot);
+}
+
+void ut_snapshot_free_spare(untorn_reader *reader) {
+    if (reader->spare != NULL)
+        free_snapshot(reader->spare);
+    reader->spare = NULL;
+}
+
+/* With room for so many listed arrays. */
+static untorn_snapshot *make_listed(untorn_reader *reader, size_t count) {
+    pthread_mutex_lock(&reader->lock);
+    untorn_snapshot *snapshot = reader->spare;
+    reader->spare = NULL;
+    pthread_mutex_unlock(&reader->lock);
+    if (snapshot != NULL && snapshot->capacity < count) {
+        free_snapshot(snapshot);
+        snapshot = NULL;
+    }
+    if (snapshot == NULL) {
+        snapshot = calloc(1, sizeof *snapshot);
+        if (snapshot == NULL)
+            return NULL;
+        snapshot->members = calloc(count, sizeof *snapshot->members);
+        snapshot->handles = calloc(count, sizeof *snapshot->handles);
+        snapshot->capacity = count;
+        if (snapshot->members == NULL || snapshot->handles == NULL) {
+            free_snapshot(snapshot);
+            return NULL;
+        }
+    }
+    *snapshot = (untorn_snapshot){.members = snapshot->members,
+                                  .handles = snapshot->handles,
+                                  .capacity = snapshot->capacity,
+                                  .listed = true};
+    return snapshot;
+}
+
 static untorn_status open_snapshot(untorn_reader *reader, untorn_array *const *arrays, size_t count,
                                    bool groups, uint64_t commit, untorn_snapshot **out) {
-    untorn_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    untorn_snapshot *snapshot =
+        count != 0 ? make_listed(reader, count) : calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
         return ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
     snapshot->reader = reader;
     snapshot->line = UT_NO_LINE;
     snapshot->groups = groups;
     snapshot->hold.segment = reader->segment;
-    snapshot->fork_generation = ut_fork_generation();
+    snapshot->fork_generation = ut_fork_generation_now();
     untorn_status status = UNTORN_OK;
-    if (count != 0) {
-        snapshot->members = calloc(count, sizeof *snapshot->members);
-        if (snapshot->members == NULL)
-            status = ut_fail(UNTORN_E_NO_MEMORY, "out of memory for a snapshot");
-        for (size_t i = 0; i < count && status == UNTORN_OK; i++) {
-            status = ut_array_resolve(arrays[i]);
-            if (status == UNTORN_OK && arrays[i]->reader != reader)
-                status = ut_array_fail(arrays[i], UNTORN_E_ARGUMENT, "belongs to another reader");
-            if (status == UNTORN_OK)
-                status = add_member(snapshot, arrays[i]->index, arrays[i]->definition);
-        }
+    for (size_t i = 0; i < count && status == UNTORN_OK; i++) {
+        status = ut_array_resolve(arrays[i]);
+        if (status == UNTORN_OK && arrays[i]->reader != reader)
+            status = ut_array_fail(arrays[i], UNTORN_E_ARGUMENT, "belongs to another reader");
+        if (status == UNTORN_OK)
+            add_listed(snapshot, arrays[i]);
     }
     if (status == UNTORN_OK)
         status = take(snapshot, count == 0, commit);
@@ -291,7 +369,7 @@ int64_t ut_snapshot_time(const untorn_snapshot *snapshot) {
 static void release_line(untorn_snapshot *snapshot) {
     untorn_reader *reader = snapshot->reader;
     /* Over a fork the line is the parent's still. */
-    if (snapshot->line != UT_NO_LINE && snapshot->fork_generation == ut_fork_generation()) {
+    if (snapshot->line != UT_NO_LINE && snapshot->fork_generation == ut_fork_generation_now()) {
         ut_pin_release(reader->segment, &snapshot->hold.own);
         pthread_mutex_lock(&reader->lock);
         ut_line_give(&reader->lines, snapshot->line);
@@ -310,6 +388,12 @@ void untorn_snapshot_close(untorn_snapshot *snapshot) {
         return;
     untorn_reader *reader = snapshot->reader;
     release_line(snapshot);
+    drop_members(snapshot);
+    for (ut_snapshot_chunk *chunk = snapshot->fetched, *next; chunk != NULL; chunk = next) {
+        next = chunk->next;
+        free(chunk->memory);
+        free(chunk);
+    }
     pthread_mutex_lock(&reader->lock);
     if (snapshot->previous != NULL)
         snapshot->previous->next = snapshot->next;
@@ -317,15 +401,12 @@ void untorn_snapshot_close(untorn_snapshot *snapshot) {
         reader->snapshots = snapshot->next;
     if (snapshot->next != NULL)
         snapshot->next->previous = snapshot->previous;
+    bool kept = snapshot->listed && reader->spare == NULL && snapshot->capacity <= SPARE_ARRAYS;
+    if (kept)
+        reader->spare = snapshot;
     pthread_mutex_unlock(&reader->lock);
-    drop_members(snapshot);
-    free(snapshot->members);
-    for (ut_snapshot_chunk *chunk = snapshot->fetched, *next; chunk != NULL; chunk = next) {
-        next = chunk->next;
-        free(chunk->memory);
-        free(chunk);
-    }
-    free(snapshot);
+    if (!kept)
+        free_snapshot(snapshot);
 }
 
 /* --- reading --- */
@@ -396,16 +477,34 @@ untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, ch
     return status_of(snapshot, member, found);
 }
 
-untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const uint64_t *start,
-                                   const uint64_t *count, void *destination, size_t capacity) {
-    ut_snapshot_member *member = NULL;
-    untorn_status status = member_of(snapshot, i, &member);
-    if (status != UNTORN_OK)
-        return status;
+/* The whole of an array that is one chunk in memory.  UT_DAMAGED: for the general way to say. */
+static ut_found read_single(untorn_snapshot *snapshot, ut_snapshot_member *member,
+                            void *destination, size_t capacity) {
+    const ut_definition *definition = member->array->definition;
+    const ut_descriptor *descriptor = &member->descriptor;
+    size_t bytes;
+    if (!ut_is_single(definition, descriptor, &bytes) || descriptor->root_ref == 0 ||
+        bytes > capacity || destination == NULL)
+        return UT_DAMAGED;
+    const void *slot = ut_single_slot(snapshot->hold.segment, definition, descriptor);
+    if (slot == NULL)
+        return UT_DAMAGED;
+    ut_racy_copy(destination, slot, bytes);
+    UT_STEP("tile copied");
+    return ut_hold_valid(&snapshot->hold, member->array->header, descriptor->stamp) ||
+                   UT_SEEDED(343)
+               ? UT_FOUND
+               : UT_NOT_FOUND;
+}
+
+/* Out of line: so much room on the stack is not for what is simple. */
+__attribute__((noinline)) static untorn_status
+read_region(untorn_snapshot *snapshot, ut_snapshot_member *member, const uint64_t *start,
+            const uint64_t *count, void *destination, size_t capacity) {
     untorn_array *array = member->array;
     unsigned rank = array->definition->rank;
     ut_region region = {.destination = destination};
-    status =
+    untorn_status status =
         ut_region_bounds(array, member->descriptor.shape, start, count, region.start, region.count);
     if (status != UNTORN_OK)
         return status;
@@ -416,6 +515,20 @@ untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const ui
     ut_c_strides(rank, array->definition->dtype.itemsize, region.count, region.strides);
     ut_found found = ut_region_copy(&snapshot->hold, array, &member->descriptor, &region);
     return region.failure != UNTORN_OK ? region.failure : status_of(snapshot, member, found);
+}
+
+untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const uint64_t *start,
+                                   const uint64_t *count, void *destination, size_t capacity) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    if (status != UNTORN_OK)
+        return status;
+    if (start == NULL && count == NULL) {
+        ut_found found = read_single(snapshot, member, destination, capacity);
+        if (found != UT_DAMAGED)
+            return status_of(snapshot, member, found);
+    }
+    return read_region(snapshot, member, start, count, destination, capacity);
 }
 
 /* --- chunks without a copy --- */

@@ -28,6 +28,9 @@ struct untorn_snapshot {
     unsigned fork_generation;
     ut_snapshot_member *members;
     size_t count;
+    bool listed;               /* of arrays that were named: their handles are the next */
+    untorn_array *handles;     /* else each member has one of its own */
+    size_t capacity;           /* of members and handles, if listed */
     bool groups;               /* are members as well as arrays; see ut_snapshot_open_all() */
     uint64_t catalogue_commit; /* of the catalogue that a snapshot of all is after */
     int64_t catalogue_time;
@@ -42,6 +45,9 @@ untorn_status ut_snapshot_open_all(untorn_reader *reader, uint64_t commit, bool 
 
 /* When a snapshot of all arrays and groups was committed, ns since 1970. */
 int64_t ut_snapshot_time(const untorn_snapshot *snapshot);
+
+/* Give back the memory that the reader keeps for its next snapshot. */
+void ut_snapshot_free_spare(untorn_reader *reader);
 
 /* The mapping goes: let go of everything in it. */
 void ut_snapshot_invalidate(untorn_snapshot *snapshot);

@@ -9,8 +9,10 @@
 #include "array/grid.h"
 #include "array/json.h"
 #include "array/run.h"
+#include "base/fork_guard.h"
 #include "base/hash.h"
 #include "base/racy_copy.h"
+#include "base/single_threaded.h"
 #include "base/status.h"
 
 #include <inttypes.h>
@@ -18,10 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static untorn_status usable(const untorn_writer_array *array) {
+static untorn_status unusable(const untorn_writer_array *array) {
     if (array == NULL)
         return ut_fail(UNTORN_E_ARGUMENT, "no array");
     return ut_writer_usable(array->writer);
+}
+
+/* As ut_writer_usable(), whose call is spared nearly always. */
+static inline untorn_status usable(const untorn_writer_array *array) {
+    return __builtin_expect(
+               array != NULL && array->writer->fork_generation == ut_fork_generation_now(), 1)
+               ? UNTORN_OK
+               : unusable(array);
 }
 
 /* --- regions --- */
@@ -348,8 +358,8 @@ untorn_status untorn_set_attributes(untorn_writer_array *array, const char *json
 
 /* --- filling chunks directly --- */
 
-static untorn_status chunk_number(const untorn_writer_array *array, const uint64_t *index,
-                                  uint64_t *number) {
+static untorn_status number_of_any(const untorn_writer_array *array, const uint64_t *index,
+                                   uint64_t *number) {
     unsigned rank = array->definition->rank;
     if (index == NULL && rank > 0)
         return ut_writer_fail(array, UNTORN_E_ARGUMENT, "no chunk index");
@@ -362,12 +372,31 @@ static untorn_status chunk_number(const untorn_writer_array *array, const uint64
     return UNTORN_OK;
 }
 
+static inline untorn_status chunk_number(const untorn_writer_array *array, const uint64_t *index,
+                                         uint64_t *number) {
+    if (array->definition->rank != 1 || index == NULL || index[0] >= array->cells[0])
+        return number_of_any(array, index, number);
+    *number = index[0];
+    return UNTORN_OK;
+}
+
 static struct ut_filling *find_filling(untorn_writer *writer, const untorn_writer_array *array,
                                        uint64_t number) {
     for (size_t i = 0; i < writer->filling_count; i++)
         if (writer->filling[i].array == array && writer->filling[i].number == number)
             return &writer->filling[i];
     return NULL;
+}
+
+static untorn_status grow_filling(untorn_writer_array *array) {
+    untorn_writer *writer = array->writer;
+    size_t capacity = writer->filling_capacity != 0 ? writer->filling_capacity * 2 : 16;
+    struct ut_filling *list = realloc(writer->filling, capacity * sizeof *list);
+    if (list == NULL)
+        return ut_writer_fail(array, UNTORN_E_NO_MEMORY, "out of memory");
+    writer->filling = list;
+    writer->filling_capacity = capacity;
+    return UNTORN_OK;
 }
 
 static untorn_status begin_filling(untorn_writer_array *array, uint64_t number,
@@ -377,12 +406,9 @@ static untorn_status begin_filling(untorn_writer_array *array, uint64_t number,
         return ut_writer_fail(array, UNTORN_E_STATE, "chunk %" PRIu64 " is already being filled",
                               number);
     if (writer->filling_count == writer->filling_capacity) {
-        size_t capacity = writer->filling_capacity != 0 ? writer->filling_capacity * 2 : 16;
-        struct ut_filling *list = realloc(writer->filling, capacity * sizeof *list);
-        if (list == NULL)
-            return ut_writer_fail(array, UNTORN_E_NO_MEMORY, "out of memory");
-        writer->filling = list;
-        writer->filling_capacity = capacity;
+        untorn_status grown = grow_filling(array);
+        if (grown != UNTORN_OK)
+            return grown;
     }
     ut_writer_touch(array);
     unsigned char *slot;
@@ -406,13 +432,16 @@ untorn_status untorn_chunk_begin(untorn_writer_array *array, const uint64_t *ind
     status = chunk_number(array, index, &number);
     if (status != UNTORN_OK)
         return status;
-    pthread_mutex_lock(&array->writer->filling_lock);
+    bool alone = ut_single_threaded();
+    if (!alone)
+        pthread_mutex_lock(&array->writer->filling_lock);
     status = begin_filling(array, number, index, (flags & UNTORN_CHUNK_KEEP) != 0, memory);
-    pthread_mutex_unlock(&array->writer->filling_lock);
+    if (!alone)
+        pthread_mutex_unlock(&array->writer->filling_lock);
     /* The window may have been raised for this slot by another thread: its raise is before our
-     * first byte for every reader, through the lock and this. */
+     * first byte for every reader, through the lock and this.  Streaming stores cannot pass it
+     * either: whoever raised has a store fence behind that, so it was out before. */
     ut_fence_release();
-    ut_store_fence();
     return status;
 }
 
@@ -423,14 +452,19 @@ untorn_status untorn_chunk_done(untorn_writer_array *array, const uint64_t *inde
         status = chunk_number(array, index, &number);
     if (status != UNTORN_OK)
         return status;
-    /* Whatever streaming stores this thread made are out before the commit can be. */
-    ut_store_fence();
+    /* Whatever streaming stores this thread made are out before the commit can be, which is made
+     * by any thread.  If there is no other, it is made by this one, behind a store fence. */
+    bool alone = ut_single_threaded();
+    if (!alone)
+        ut_store_fence();
     untorn_writer *writer = array->writer;
-    pthread_mutex_lock(&writer->filling_lock);
+    if (!alone)
+        pthread_mutex_lock(&writer->filling_lock);
     struct ut_filling *filling = find_filling(writer, array, number);
     if (filling != NULL)
         *filling = writer->filling[--writer->filling_count];
-    pthread_mutex_unlock(&writer->filling_lock);
+    if (!alone)
+        pthread_mutex_unlock(&writer->filling_lock);
     if (filling == NULL)
         return ut_writer_fail(array, UNTORN_E_STATE, "chunk %" PRIu64 " is not being filled",
                               number);

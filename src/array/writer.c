@@ -24,7 +24,7 @@
 untorn_status ut_writer_usable(const untorn_writer *writer) {
     if (writer == NULL)
         return ut_fail(UNTORN_E_ARGUMENT, "no writer");
-    if (__builtin_expect(writer->fork_generation != ut_fork_generation(), 0))
+    if (__builtin_expect(writer->fork_generation != ut_fork_generation_now(), 0))
         return ut_fail(UNTORN_E_FORKED, "%s: this writer was inherited over a fork",
                        writer->segment.message_name);
     return UNTORN_OK;
@@ -183,7 +183,7 @@ free_writer:
 }
 
 void ut_writer_close(untorn_writer *writer) {
-    if (writer->fork_generation == ut_fork_generation()) {
+    if (writer->fork_generation == ut_fork_generation_now()) {
         untorn_abort(writer);
         ut_store_release(&writer->segment.super->writer_state, UT_WRITER_CLOSED);
         ut_publish_wake_all(&writer->publisher);

@@ -18,7 +18,7 @@
 
 static pthread_once_t ut_handlers_once = PTHREAD_ONCE_INIT;
 static int ut_handlers_error;
-static _Atomic uint32_t ut_forks;
+_Atomic uint32_t ut_forks;
 
 static pthread_mutex_t ut_fork_gate = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t ut_registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -53,8 +53,7 @@ static void ut_install_handlers(void) {
 
 unsigned ut_fork_generation(void) {
     pthread_once(&ut_handlers_once, ut_install_handlers);
-    // Changes only while its process has a single thread: no order needed.
-    return ut_load_relaxed(&ut_forks);
+    return ut_fork_generation_now();
 }
 
 untorn_status ut_fork_guard_fd(int fd) {

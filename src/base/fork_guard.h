@@ -12,12 +12,22 @@
 #ifndef UT_FORK_GUARD_H
 #define UT_FORK_GUARD_H
 
+#include "base/atomic_order.h"
 #include "untorn.h"
 
 #include <sys/types.h>
 
-// How many forks lie between the process that first called anything here and this one.
+// How many forks lie between the process that first called anything here and this one.  Counts
+// from the first call on.
 unsigned ut_fork_generation(void);
+
+// The same for handles that exist: whoever made one called ut_fork_generation(), so there is no
+// need to see to it that forks are counted.  For what is asked on every call.
+extern _Atomic uint32_t ut_forks;
+static inline unsigned ut_fork_generation_now(void) {
+    // Changes only while its process has a single thread: no order needed.
+    return ut_load_relaxed(&ut_forks);
+}
 
 // Have `fd` closed in forked children from now on.  UNTORN_E_NO_MEMORY; `fd` is then as before.
 untorn_status ut_fork_guard_fd(int fd);

@@ -50,8 +50,11 @@ ut_found ut_descriptor_load(ut_descriptor_slot *slot, uint64_t stamp, ut_descrip
 static inline void ut_descriptor_copy(ut_descriptor *to, const ut_descriptor *from) {
     memcpy(to, from, offsetof(ut_descriptor, shape));
     unsigned rank = ut_kind_rank(from->kind);
-    for (unsigned axis = 0; axis < rank; axis++)
-        to->shape[axis] = from->shape[axis];
+    if (rank == 1) /* the loop becomes a call of memcpy() */
+        to->shape[0] = from->shape[0];
+    else
+        for (unsigned axis = 0; axis < rank; axis++)
+            to->shape[axis] = from->shape[axis];
 }
 
 /* The descriptor of exactly this generation, from the ring. */

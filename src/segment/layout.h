@@ -53,7 +53,7 @@
 
 #define UT_MAGIC UINT64_C(0x0a314e524f544e55)         /* "UNTORN1\n" */
 #define UT_CONTROL_MAGIC UINT64_C(0x0a434e524f544e55) /* "UNTORNC\n" */
-#define UT_FORMAT_VERSION 1u
+#define UT_FORMAT_VERSION 2u
 
 #define UT_PAGE UINT64_C(4096)
 #define UT_UNIT UINT64_C(64) /* every target of a reference is aligned to this */
@@ -162,11 +162,25 @@ typedef struct ut_header {
     uint64_t reserved[10];
 } ut_header;
 
-/* A definition or an attribute text: the head of its bytes. */
+/* A definition, a bucket of names or an attribute text: the head of its bytes. */
 typedef struct ut_text {
     uint64_t length; /* of the bytes that follow */
     uint64_t check;  /* ut_hash() of them */
 } ut_text;
+
+/*
+ * The catalogue's table holds texts of two kinds.  Cell 8k is bucket k of a linear hash table over
+ * names (array/name_bucket.h); the cells between are the objects' definitions, in order: object 1
+ * is cell 1, object 8 is cell 9.  Both grow with shape[0], the number of objects, and change with
+ * the same commit.
+ */
+#define UT_CATALOGUE_STRIDE 8u
+
+/* In a bucket, which is an array of these. */
+typedef struct ut_name_pair {
+    uint32_t hash;   /* the low half of ut_hash() of the name */
+    uint32_t object; /* 0: an unused pair */
+} ut_name_pair;
 
 #define UT_WRITER_NONE 0u
 #define UT_WRITER_ACTIVE 1u
@@ -250,6 +264,7 @@ typedef struct ut_ack {
 
 #define UT_STORE_ERROR_BYTES 512u
 #define UT_STORE_PATH_BYTES 3072u
+#define UT_STORE_ONLY_READ (1u << 31)
 
 /*
  * Which store the segment is flushed to, and how that goes.  Written by the writer's process;
@@ -268,7 +283,7 @@ typedef struct ut_store_block {
     _Atomic uint32_t zarr_format;
     _Atomic int64_t interval; /* ns; below 0: only on demand and at close */
     _Atomic uint64_t flush_bytes;
-    _Atomic uint32_t threads;
+    _Atomic uint32_t threads; /* that compress; UT_STORE_ONLY_READ: nobody flushes */
     _Atomic uint32_t keep_snapshots;
     _Atomic int64_t keep_time; /* ns */
     uint64_t reserved0[11];
@@ -334,6 +349,7 @@ typedef struct ut_control {
 } ut_control;
 
 static_assert(sizeof(ut_cell) == 16, "cell");
+static_assert(sizeof(ut_name_pair) == 8, "name pair");
 static_assert(sizeof(ut_node) == 512, "node");
 static_assert(sizeof(ut_descriptor) == 256, "descriptor");
 static_assert(offsetof(ut_descriptor, next) == 16, "descriptor.next");
@@ -390,6 +406,18 @@ static inline unsigned ut_kind_depth(uint64_t kind) {
 }
 static inline uint64_t ut_kind_make(unsigned flags, unsigned rank, unsigned depth) {
     return flags | (uint64_t)rank << 32 | (uint64_t)depth << 40;
+}
+
+/* The cell of an object's definition; objects begin with 1, the catalogue itself has none. */
+static inline uint64_t ut_catalogue_cell(uint64_t object) {
+    return object + (object - 1) / (UT_CATALOGUE_STRIDE - 1);
+}
+/* How many buckets, and how many cells in all, a catalogue of so many objects has. */
+static inline uint64_t ut_catalogue_buckets(uint64_t objects) {
+    return objects < 2 ? 0 : (objects - 2) / (UT_CATALOGUE_STRIDE - 1) + 1;
+}
+static inline uint64_t ut_catalogue_cells(uint64_t objects) {
+    return objects < 2 ? 0 : ut_catalogue_cell(objects - 1) + 1;
 }
 
 /* A word that tells a damaged or foreign cell from a good one with 16 bits. */

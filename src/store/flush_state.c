@@ -2,6 +2,9 @@
 /*
  * Reading and writing the store block, and asking for a flush from any process.
  *
+ * A writer that only reads its store says so beside the number of threads, which stays for the
+ * writers that follow.
+ *
  * The state is a small seqlock of one copy: whoever reads it looks rarely and can look again.
  */
 #include "store/flush_state.h"
@@ -38,7 +41,7 @@ untorn_status ut_flush_config_load(const ut_segment *segment, ut_flush_config *c
     config->format = ut_load_relaxed(&block->zarr_format) == UT_ZARR_V3 ? UT_ZARR_V3 : UT_ZARR_V2;
     config->interval = ut_load_relaxed(&block->interval);
     config->flush_bytes = ut_load_relaxed(&block->flush_bytes);
-    config->threads = ut_load_relaxed(&block->threads);
+    config->threads = ut_load_relaxed(&block->threads) & ~UT_STORE_ONLY_READ;
     config->keep_snapshots = ut_load_relaxed(&block->keep_snapshots);
     config->keep_time = ut_load_relaxed(&block->keep_time);
     return UNTORN_OK;
@@ -58,6 +61,15 @@ void ut_flush_config_store(ut_segment *segment, const ut_flush_config *config) {
         /* Pairs with the acquire in ut_flush_config_load(). */
         ut_store_release(&block->path_bytes, (uint32_t)length);
     }
+}
+
+void ut_flush_config_read_only(ut_segment *segment) {
+    uint32_t threads = ut_load_relaxed(&segment->store->threads);
+    ut_store_relaxed(&segment->store->threads, threads | UT_STORE_ONLY_READ);
+}
+
+bool ut_flush_is_read_only(const ut_segment *segment) {
+    return (ut_load_relaxed(&segment->store->threads) & UT_STORE_ONLY_READ) != 0;
 }
 
 /* --- state --- */

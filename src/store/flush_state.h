@@ -25,6 +25,10 @@ untorn_status ut_flush_config_load(const ut_segment *segment, ut_flush_config *c
 /* By the writer's thread.  The path is only set if there is none yet. */
 void ut_flush_config_store(ut_segment *segment, const ut_flush_config *config);
 
+/* By the writer's thread, after the configuration: nobody flushes.  Until the next writer's. */
+void ut_flush_config_read_only(ut_segment *segment);
+bool ut_flush_is_read_only(const ut_segment *segment);
+
 /* By the flusher's thread, or before it is there.  `duration` in ns. */
 void ut_flush_state_begin(ut_segment *segment);
 void ut_flush_state_succeeded(ut_segment *segment, const ut_flush_report *report, int64_t duration);

@@ -86,6 +86,11 @@ static uint64_t pinned(void *context, uint64_t floor) {
     return ut_grants_needed(&flusher->writer->publisher, floor);
 }
 
+static void removed(void *context) {
+    const ut_flusher *flusher = context;
+    ut_encode_pool_advance(flusher->pool);
+}
+
 static void tell(const ut_flusher *flusher, untorn_status status) {
     if (flusher->notify != NULL)
         flusher->notify(flusher->notify_context, status, untorn_message());
@@ -97,6 +102,7 @@ static untorn_status retain(ut_flusher *flusher, bool crowded) {
                               .time = crowded && !UT_SEEDED(214) ? -1 : flusher->config.keep_time,
                               .needed = UINT64_MAX,
                               .pinned = pinned,
+                              .removed = removed,
                               .context = flusher};
     untorn_status status = ut_retention_apply(flusher->store, &retention, NULL);
     if (status != UNTORN_OK)

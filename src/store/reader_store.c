@@ -76,6 +76,9 @@ untorn_status untorn_request_flush(untorn_reader *reader, int64_t timeout, uint6
             return status;
         if (gone != UNTORN_OK)
             return untorn_reader_check(reader);
+        if (ut_flush_is_read_only(segment))
+            return ut_fail(UNTORN_E_STATE, "%s: its store is only read: nobody flushes",
+                           segment->message_name);
         if (error == EINTR)
             return ut_fail(UNTORN_E_INTERRUPTED, "%s: waiting for a flush was interrupted",
                            segment->message_name);

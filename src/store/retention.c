@@ -31,6 +31,15 @@
 #include "store/key_set.h"
 #include "store/store_view.h"
 
+/* Remove what was renamed to `doomed`. */
+static untorn_status remove_doomed(const ut_store *store, const ut_retention *retention,
+                                   const char *doomed) {
+    untorn_status status = ut_durable_remove_tree(store->who, doomed);
+    if (retention != NULL && retention->removed != NULL)
+        retention->removed(retention->context);
+    return status;
+}
+
 static void note(untorn_status *first, untorn_status status) {
     if (*first == UNTORN_OK)
         *first = status;
@@ -70,7 +79,8 @@ typedef struct deletion {
 } deletion;
 
 /* Delete one snapshot, unless somebody holds it. */
-static untorn_status delete_snapshot(const ut_store *store, uint64_t commit, deletion *done) {
+static untorn_status delete_snapshot(const ut_store *store, const ut_retention *retention,
+                                     uint64_t commit, deletion *done) {
     char path[UT_STORE_PATH_MAX], doomed[UT_STORE_PATH_MAX], name[24];
     int lease;
     snprintf(name, sizeof name, "%" PRIu64, commit);
@@ -90,7 +100,7 @@ static untorn_status delete_snapshot(const ut_store *store, uint64_t commit, del
     if (status == UNTORN_OK && !UT_SEEDED(209))
         status = ut_durable_sync_directory(store->who, path);
     if (status == UNTORN_OK)
-        status = ut_durable_remove_tree(store->who, doomed);
+        status = remove_doomed(store, retention, doomed);
     else
         done->unsynced = true;
 close_lease:
@@ -135,7 +145,7 @@ static untorn_status delete_snapshots(const ut_store *store, const ut_retention 
         bool kept = commits[i] >= needed || !below;
         below = commits[i] < needed;
         if (old[i] && !kept)
-            note(&first, delete_snapshot(store, commits[i], done));
+            note(&first, delete_snapshot(store, retention, commits[i], done));
     }
 free_old:
     free(old);
@@ -233,7 +243,8 @@ static untorn_status mark_all(const ut_store *store, ut_key_set *directories, bo
     return damaged ? UNTORN_OK : status;
 }
 
-static untorn_status remove_unnamed(const ut_store *store, const ut_key_set *directories) {
+static untorn_status remove_unnamed(const ut_store *store, const ut_retention *retention,
+                                    const ut_key_set *directories) {
     untorn_status first = UNTORN_OK;
     for (size_t i = 0; i < directories->count; i++) {
         if (directories->keys[i].mark)
@@ -241,7 +252,7 @@ static untorn_status remove_unnamed(const ut_store *store, const ut_key_set *dir
         char doomed[UT_STORE_PATH_MAX];
         untorn_status status = doom(store, "arrays", ut_key_set_bytes(directories, i), doomed);
         if (status == UNTORN_OK)
-            status = ut_durable_remove_tree(store->who, doomed);
+            status = remove_doomed(store, retention, doomed);
         note(&first, status);
     }
     return first;
@@ -265,7 +276,7 @@ static untorn_status mark_put_aside(const ut_store *store, ut_key_set *directori
 }
 
 /* Remove the array directories that no snapshot names. */
-static untorn_status sweep(const ut_store *store) {
+static untorn_status sweep(const ut_store *store, const ut_retention *retention) {
     ut_key_set directories = UT_KEY_SET_INIT;
     bool all;
     untorn_status status = list(store, "arrays", is_array_directory, &directories);
@@ -274,7 +285,7 @@ static untorn_status sweep(const ut_store *store) {
         if (status == UNTORN_OK)
             status = mark_put_aside(store, &directories);
         if (status == UNTORN_OK && all)
-            status = remove_unnamed(store, &directories);
+            status = remove_unnamed(store, retention, &directories);
     }
     ut_key_set_free(&directories);
     return status;
@@ -309,7 +320,7 @@ untorn_status ut_retention_apply(const ut_store *store, const ut_retention *rete
     }
     /* A snapshot that may be back still needs its arrays. */
     if (done.deleted > 0 && !done.unsynced)
-        note(&first, sweep(store));
+        note(&first, sweep(store, retention));
     if (deleted != NULL)
         *deleted = done.deleted;
     return first;
@@ -320,6 +331,6 @@ untorn_status ut_retention_clean(const ut_store *store) {
     untorn_status first = UNTORN_OK;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         note(&first, remove_temporary(store, places[i]));
-    note(&first, sweep(store));
+    note(&first, sweep(store, NULL));
     return first;
 }

@@ -27,6 +27,8 @@ typedef struct ut_retention {
     /* NULL, or what tells `needed`, once that matters.  Below `floor` snapshots may be deleted
      * after that, unless needed; what commits from there on need stays. */
     uint64_t (*pinned)(void *context, uint64_t floor);
+    /* NULL, or called whenever a directory was removed: there may be thousands. */
+    void (*removed)(void *context);
     void *context;
 } ut_retention;
 

@@ -298,8 +298,10 @@ static untorn_status opened(void *context, untorn_writer *writer) {
     ut_flush_config_store(&writer->segment, config);
     ut_flush_state_adopt(&writer->segment, newest, time);
     writer->admit = admit;
-    if (reads_only(o)) /* there is no flusher */
+    if (reads_only(o)) { /* there is no flusher */
+        ut_flush_config_read_only(&writer->segment);
         return UNTORN_OK;
+    }
     writer->alarmed = alarmed;
     if (config->interval >= 0) /* on demand is on demand only, whatever was written */
         writer->alarm = config->flush_bytes;

@@ -11,6 +11,7 @@
 #include "tools/say.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,21 +105,41 @@ static untorn_status read_group(untorn_reader *reader, const char *name) {
     return status;
 }
 
+static bool is_listed(untorn_reader *reader, const untorn_entry *entry) {
+    untorn_listing *listing;
+    if (untorn_list(reader, &listing) != UNTORN_OK)
+        return false;
+    bool found = false;
+    for (size_t i = 0; i < listing->count && !found; i++)
+        found = listing->entries[i].kind == entry->kind &&
+                strcmp(listing->entries[i].name, entry->name) == 0;
+    untorn_listing_free(listing);
+    return found;
+}
+
 static void check_entry(untorn_reader *reader, const untorn_entry *entry,
                         struct ut_segment_check *check) {
     untorn_status status = UNTORN_E_OVERTAKEN;
-    for (unsigned i = 0; i < ATTEMPTS && status == UNTORN_E_OVERTAKEN; i++)
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
         status = entry->kind == UNTORN_KIND_ARRAY ? read_array(reader, entry->name, check)
                                                   : read_group(reader, entry->name);
-    // Deleted since it was listed.
-    if (status == UNTORN_E_NO_ARRAY || status == UNTORN_E_ARRAY_DELETED)
-        return;
+        // Deleted since it was listed, or the listing has what its name does not lead to.
+        if (status == UNTORN_E_ARRAY_DELETED ||
+            (status == UNTORN_E_NO_ARRAY && !is_listed(reader, entry)))
+            return;
+        if (status != UNTORN_E_OVERTAKEN && status != UNTORN_E_NO_ARRAY)
+            break;
+    }
     check->arrays += entry->kind == UNTORN_KIND_ARRAY;
     if (status == UNTORN_OK)
         return;
     check->bad++;
-    check->damaged(check->context,
-                   status == UNTORN_E_NO_MEMORY ? "out of memory for a chunk" : untorn_message());
+    char missing[UNTORN_MAX_NAME + 64];
+    snprintf(missing, sizeof missing, "\"%s\" is listed, but is not found by its name",
+             entry->name);
+    check->damaged(check->context, status == UNTORN_E_NO_MEMORY  ? "out of memory for a chunk"
+                                   : status == UNTORN_E_NO_ARRAY ? missing
+                                                                 : untorn_message());
 }
 
 int ut_cli_segment_check(untorn_reader *reader, struct ut_segment_check *check) {

@@ -123,6 +123,12 @@ static void a_writer_is_told_why(void **state) {
     ut_files_replace(NULL);
 }
 
+// Whoever asks for a flush is told at once that there will be none, and no longer than that is so.
+static void must_refuse_to_flush(untorn_reader *reader) {
+    must_say(UNTORN_E_STATE, "its store is only read",
+             untorn_request_flush(reader, INT64_C(60000000000), NULL));
+}
+
 static void a_segment_is_made_from_it(void **state) {
     (void)state;
     begin();
@@ -133,13 +139,18 @@ static void a_segment_is_made_from_it(void **state) {
     must(untorn_writer_commit(cache.writer) > stored, "commits go on");
     must_read(2);
     must_be(UNTORN_E_STATE, untorn_flush(cache.writer, NULL));
+    untorn_reader *reader;
+    must_ok(untorn_reader_open(cache.segment, NULL, &reader));
+    must_refuse_to_flush(reader);
     must_ok(untorn_warm(cache.writer, NULL, NULL));
     must(cache_resident(cache.writer, "a") == 64, "warm");
     must(cache_evict(cache.writer) > 0 && cache_resident(cache.writer, "a") == 0, "evicted");
     write_all(3); // in memory only
     must_read(3);
+    must_refuse_to_flush(reader);
     untorn_writer_close(cache.writer);
     must_read(3);
+    must_be(UNTORN_E_WRITER_CLOSED, untorn_request_flush(reader, INT64_C(60000000000), NULL));
     must(refused == 0 && cache.told == 0, "%u writes were tried", refused);
     must(cache_stored_commit(&cache) == stored, "flushed");
     // One who would flush is refused still, and flushes when that can be done.
@@ -148,8 +159,11 @@ static void a_segment_is_made_from_it(void **state) {
              untorn_writer_open(cache.segment, &cache.options, &cache.writer));
     ut_files_replace(NULL);
     cache_open(&cache);
+    uint64_t flushed;
+    must_ok(untorn_request_flush(reader, INT64_C(60000000000), &flushed));
+    must(flushed > stored && cache_stored_commit(&cache) == flushed, "not flushed");
     must_ok(untorn_flush(cache.writer, NULL));
-    must(cache_stored_commit(&cache) > stored, "not flushed");
+    untorn_reader_close(reader);
     cache_restart(&cache);
     must_read(3);
     cache_end(&cache);

@@ -118,6 +118,9 @@ static void objects(void) {
     FIELD(ut_text, length);
     FIELD(ut_text, check);
     end("ut_text", sizeof(ut_text));
+    FIELD(ut_name_pair, hash);
+    FIELD(ut_name_pair, object);
+    end("ut_name_pair", sizeof(ut_name_pair));
 }
 
 static void pins(void) {
@@ -207,6 +210,7 @@ static void constants(void) {
     CONSTANT(UT_HEAP_OFFSET);
     CONSTANT(UT_REF_CHECK_SHIFT);
     CONSTANT(UT_LEVEL_ATTRIBUTES);
+    CONSTANT(UT_CATALOGUE_STRIDE);
     CONSTANT(UT_KIND_CATALOGUE);
     CONSTANT(UT_KIND_GROUP);
     CONSTANT(UT_KIND_ARRAY);
@@ -219,6 +223,7 @@ static void constants(void) {
     CONSTANT(UT_WRITER_RESTORING);
     CONSTANT(UT_STORE_ERROR_BYTES);
     CONSTANT(UT_STORE_PATH_BYTES);
+    CONSTANT(UT_STORE_ONLY_READ);
     CONSTANT(UT_MAX_DEFINITION);
     CONSTANT(UNTORN_MAX_RANK);
     CONSTANT(UNTORN_MAX_ATTRIBUTES);

@@ -42,6 +42,10 @@
  *   135   a reused header begins with generation 1 again                  10
  *   136   replaying publishes all complete descriptors of that number     5
  *   138   members of a group are each the newest                          P2
+ *   341   a group takes the chunk that a handle knows, whatever came since P2 11
+ *   342   chunks that handles know are copied for a group and not checked P1
+ *   343   a snapshot's reads of single chunks are not checked             P1
+ *   344   a snapshot takes what a handle knows as of its commit           P2 11
  *
  * Trap 14 (holes of a tmpfs file) is tests/promise/test_full_mount.
  */
@@ -181,7 +185,24 @@ static void groups(void) {
     try_all("read group", "rewrite single, rewrite all", &roomy);
 }
 
+// The header passes to the new array, and a handle of the old one notices.
+static void a_header_is_used_again(void) {
+    set_up(&roomy);
+    uint32_t values[WORLD_LENGTH];
+    untorn_array *array;
+    must_ok(untorn_array_open(the_reader.reader, "gone", &array));
+    must_ok(untorn_read(array, NULL, NULL, values, sizeof values, NULL));
+    world_delete(&the_world, W_GONE);
+    world_commit(&the_world);
+    world_define(&the_world, W_GONE);
+    world_commit(&the_world);
+    must_be(UNTORN_E_ARRAY_DELETED, untorn_read(array, NULL, NULL, values, sizeof values, NULL));
+    untorn_array_close(array);
+    tear_down();
+}
+
 static void redefinitions(void) {
+    a_header_is_used_again();
     try_all("read gone, list and open", "redefine", &narrow);
 }
 
@@ -667,6 +688,86 @@ static void a_growing_array_needs_no_pin(void) {
     tear_down();
 }
 
+/* --- what handles know already --- */
+
+static void groups_of_singles(void) {
+    try_all("read singles", "rewrite single, rewrite all", &roomy);
+    try_all("read singles", "rewrite single, rewrite all", &narrow);
+}
+
+static void reuse_in_step(const char *step) {
+    world_step(step);
+    if (at_count++ != at)
+        return;
+    ut_step_hook = NULL;
+    churn(&the_world, 300);
+}
+
+// Between any two steps of a group read, all that it found is reused.
+static void groups_of_singles_are_reused(void) {
+    size_t read_singles = 0;
+    while (strcmp(world_operations[read_singles].name, "read singles") != 0)
+        read_singles++;
+    set_up(&narrow);
+    for (at = 0; at < 30; at++) {
+        world_operations[read_singles].run(&the_reader);
+        at_count = 0;
+        ut_step_hook = reuse_in_step;
+        world_operations[read_singles].run(&the_reader);
+        ut_step_hook = NULL;
+    }
+    tear_down();
+}
+
+// A snapshot without a pin ends when its window does, and its reads say so.
+static void a_snapshot_without_a_pin(void) {
+    struct world_reader without;
+    set_up(&narrow);
+    world_reader_begin(&without, &the_world, UNTORN_READ_NO_CONTROL, 0);
+    untorn_snapshot *snapshot = NULL;
+    must_ok(untorn_snapshot_open(without.reader, &without.array[W_SINGLE], 1, UNTORN_NEWEST,
+                                 &snapshot));
+    world_check_snapshot(&without, snapshot);
+    churn(&the_world, 300);
+    uint32_t values[WORLD_LENGTH];
+    must_be(UNTORN_E_OVERTAKEN,
+            untorn_snapshot_read(snapshot, 0, NULL, NULL, values, sizeof values));
+    untorn_snapshot_close(snapshot);
+    world_reader_end(&without);
+    tear_down();
+}
+
+// The handles that a snapshot is opened with know an older or a newer generation than it is of,
+// and are closed before it is.
+static void a_snapshot_of_known_arrays(void) {
+    set_up(&roomy);
+    for (int newer = 0; newer < 2; newer++)
+        for (int commits = 0; commits < 3; commits++) {
+            struct world_reader other;
+            world_reader_begin(&other, &the_world, 0, 0);
+            untorn_array *arrays[] = {other.array[W_SINGLE], other.array[W_MULTI]};
+            untorn_snapshot *snapshot = NULL;
+            uint32_t values[WORLD_LENGTH];
+            uint64_t wanted = UNTORN_NEWEST;
+            if (newer) {
+                wanted = untorn_writer_commit(the_world.writer);
+                churn(&the_world, (unsigned)commits);
+            }
+            for (int i = 0; i < 2; i++)
+                must_ok(untorn_read(arrays[i], NULL, NULL, values, sizeof values, NULL));
+            if (!newer)
+                churn(&the_world, (unsigned)commits);
+            must_ok(untorn_snapshot_open(other.reader, arrays, 2, wanted, &snapshot));
+            must(!newer || untorn_snapshot_commit(snapshot) == wanted, "another commit");
+            for (int i = 0; i < 2; i++)
+                untorn_array_close(arrays[i]);
+            world_check_snapshot(&other, snapshot);
+            must_last(snapshot);
+            world_reader_end(&other);
+        }
+    tear_down();
+}
+
 /* --- the table --- */
 
 static const struct seeded {
@@ -707,6 +808,11 @@ static const struct seeded {
     {135, redefinitions},
     {136, two_deaths},
     {138, groups},
+    {138, groups_of_singles},
+    {341, groups_of_singles},
+    {342, groups_of_singles_are_reused},
+    {343, a_snapshot_without_a_pin},
+    {344, a_snapshot_of_known_arrays},
     // These seeds need no table of their own scenarios, but pass them.
     {0, pinned_snapshots},
 };

@@ -345,6 +345,29 @@ static void nothing_goes_before_the_rename_is_on_the_disk(void **state) {
     ut_store_close(&store);
 }
 
+static void count_removed(void *context) {
+    ++*(size_t *)context;
+}
+
+// Whoever waits for the flush that removes them sees that it goes on.
+static void each_directory_that_is_removed_is_told(void **state) {
+    (void)state;
+    ut_store store;
+    begin(&store, 4);
+    size_t removed = 0, arrays = entries(&store, "arrays", "");
+    ut_retention retention = {.count = 1,
+                              .time = -1,
+                              .needed = UINT64_MAX,
+                              .removed = count_removed,
+                              .context = &removed};
+    must_ok(ut_retention_apply(&store, &retention, NULL));
+    size_t gone = arrays - entries(&store, "arrays", "");
+    must(gone > 0 && removed == 3 + gone, "%zu of 3 + %zu", removed, gone);
+    must_ok(ut_retention_apply(&store, &retention, NULL));
+    must(removed == 3 + gone, "%zu", removed);
+    ut_store_close(&store);
+}
+
 static void a_damaged_manifest_keeps_all_arrays(void **state) {
     (void)state;
     ut_store store;
@@ -473,6 +496,7 @@ int main(void) {
         cmocka_unit_test(a_snapshot_that_is_gone),
         cmocka_unit_test(deleted_before_it_is_locked),
         cmocka_unit_test(nothing_goes_before_the_rename_is_on_the_disk),
+        cmocka_unit_test(each_directory_that_is_removed_is_told),
         cmocka_unit_test(a_damaged_manifest_keeps_all_arrays),
         cmocka_unit_test(cleaning_removes_rubbish_alone),
         cmocka_unit_test(many_arrays),

@@ -181,25 +181,30 @@ static void read_region(struct world_reader *reader) {
                  values);
 }
 
-static void read_group(struct world_reader *reader) {
-    static const enum world_array order[] = {W_EDGE, W_SINGLE, W_MULTI, W_GROW, W_SINGLE};
-    enum { N = sizeof order / sizeof order[0] };
-    untorn_request requests[N];
-    char *json[N] = {NULL};
-    uint32_t values[N][WORLD_LENGTH];
+#define MEMBERS 5
+
+// `with_attributes`: of those in the middle.
+static void read_members(struct world_reader *reader, const enum world_array *order, size_t n,
+                         int with_attributes) {
+    untorn_request requests[MEMBERS];
+    char *json[MEMBERS] = {NULL};
+    uint32_t values[MEMBERS][WORLD_LENGTH];
     uint64_t begun = now(reader);
     untorn_result result;
     memset(requests, 0, sizeof requests);
-    for (size_t i = 0; i < N; i++)
-        requests[i] = (untorn_request){.array = reader->array[order[i]],
-                                       .destination = values[i],
-                                       .capacity = sizeof values[i],
-                                       .attributes = i > 0 && i < 4 ? &json[i] : NULL};
-    if (!went_well(reader, untorn_read_group(reader->reader, requests, N, &result)))
+    for (size_t i = 0; i < n; i++)
+        requests[i] =
+            (untorn_request){.array = reader->array[order[i]],
+                             .destination = values[i],
+                             .capacity = sizeof values[i],
+                             .attributes = with_attributes && i > 0 && i < n - 1 ? &json[i] : NULL};
+    if (!went_well(reader, untorn_read_group(reader->reader, requests, n, &result)))
         return;
     must(result.commit >= begun && result.commit <= now(reader), "STALE: %s: group of %llu at %llu",
          here, (unsigned long long)result.commit, (unsigned long long)begun);
-    for (size_t i = 0; i < N; i++) {
+    must(result.generation == requests[0].generation && result.shape[0] == requests[0].shape[0],
+         "TORN: %s: the result is not the first member's", here);
+    for (size_t i = 0; i < n; i++) {
         struct world_record *r = record_at(reader->world, order[i], result.commit);
         must((requests[i].commit == r->commit || world_store) &&
                  requests[i].shape[0] == r->length && requests[i].counted[0] == r->length,
@@ -210,6 +215,17 @@ static void read_group(struct world_reader *reader) {
             check_attributes(r, json[i]);
         free(json[i]);
     }
+}
+
+static void read_group(struct world_reader *reader) {
+    static const enum world_array order[MEMBERS] = {W_EDGE, W_SINGLE, W_MULTI, W_GROW, W_SINGLE};
+    read_members(reader, order, MEMBERS, 1);
+}
+
+// Nearly always all members are of one chunk.
+static void read_group_of_singles(struct world_reader *reader) {
+    static const enum world_array order[] = {W_EDGE, W_SINGLE, W_EDGE};
+    read_members(reader, order, 3, 0);
 }
 
 static void read_attributes(struct world_reader *reader) {
@@ -419,6 +435,7 @@ const struct world_named_operation world_operations[] = {
     {"read gone", read_gone},
     {"read region", read_region},
     {"read group", read_group},
+    {"read singles", read_group_of_singles},
     {"read attributes", read_attributes},
     {"peek", peek},
     {"wait", wait_for_what_is_there},

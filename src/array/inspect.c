@@ -112,17 +112,13 @@ static void check_limits(untorn_inspection *inspection, const ut_superblock *sup
     inspection->segment.mapped = size > length ? size : length;
 }
 
-static untorn_status map_data(untorn_inspection *inspection, uint64_t length) {
+static untorn_status map_data(untorn_inspection *inspection, const ut_superblock *first,
+                              uint64_t length) {
     ut_segment *segment = &inspection->segment;
-    ut_superblock first;
-    if (length < UT_HEAP_OFFSET ||
-        ut_files->pread(segment->fd, &first, sizeof first, 0) != (ssize_t)sizeof first)
-        return ut_fail(UNTORN_E_CORRUPT, "%s: truncated: %" PRIu64 " bytes", segment->message_name,
-                       length);
-    untorn_status status = check_readable(segment->message_name, &first);
+    untorn_status status = check_readable(segment->message_name, first);
     if (status != UNTORN_OK)
         return status;
-    check_limits(inspection, &first, length);
+    check_limits(inspection, first, length);
     void *memory =
         mmap(NULL, segment->mapped, PROT_READ, MAP_SHARED | MAP_NORESERVE, segment->fd, 0);
     if (memory == MAP_FAILED)
@@ -195,7 +191,10 @@ static untorn_status attach(untorn_inspection *inspection, const char *path) {
     segment->fd = ut_files->open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow, 0);
     if (segment->fd < 0)
         return open_failed(inspection, path, errno);
+    /* In this order, as the writer makes the file longer before it says so. */
+    ut_superblock first;
     struct stat file;
+    ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);
     if (ut_files->fstat(segment->fd, &file) != 0)
         return ut_fail_errno(UNTORN_E_SYSTEM, errno, "%s: stat", segment->message_name);
     if (!S_ISREG(file.st_mode))
@@ -203,11 +202,15 @@ static untorn_status attach(untorn_inspection *inspection, const char *path) {
                        path);
     segment->device = file.st_dev;
     segment->inode = file.st_ino;
-    untorn_status status = map_data(inspection, (uint64_t)file.st_size);
+    uint64_t length = (uint64_t)file.st_size;
+    if (length < UT_HEAP_OFFSET || looked != (ssize_t)sizeof first)
+        return ut_fail(UNTORN_E_CORRUPT, "%s: truncated: %" PRIu64 " bytes", segment->message_name,
+                       length);
+    untorn_status status = map_data(inspection, &first, length);
     if (status != UNTORN_OK)
         return status;
     if (inspection->dump)
-        find_control_in_dump(inspection, (uint64_t)file.st_size);
+        find_control_in_dump(inspection, length);
     else
         map_control(inspection);
     return UNTORN_OK;

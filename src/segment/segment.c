@@ -374,7 +374,11 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
         return ut_fail_errno(status_of_errno(errno), errno, "segment \"%s\": cannot open %s", name,
                              path);
     }
+    /* Learn the size from a first look, then map all of it.  The look comes before the length: the
+     * writer makes the file longer before it says so, and it never gets shorter. */
+    ut_superblock first;
     struct stat file;
+    ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);
     if (ut_files->fstat(segment->fd, &file) != 0) {
         status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "segment \"%s\": stat", name);
         goto detach;
@@ -387,9 +391,7 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
     segment->device = file.st_dev;
     segment->inode = file.st_ino;
 
-    /* Learn the size from a first look, then map all of it. */
-    ut_superblock first;
-    if (ut_files->pread(segment->fd, &first, sizeof first, 0) != (ssize_t)sizeof first) {
+    if (looked != (ssize_t)sizeof first) {
         status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": cannot read the superblock", name);
         goto detach;
     }

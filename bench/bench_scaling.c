@@ -364,7 +364,8 @@ static void chunks(void) {
     bench_note("Chunks of 64 B; 16 of them, spread evenly, are used, or any of all. What any "
                "costs more is cache misses in the leaf of the table and in the chunk; plain memory "
                "has those in the chunk, and is the limit: the goal for any is on the slope above "
-               "plain memory's, repetition by repetition");
+               "plain memory's, repetition by repetition. A read misses them one after the other, "
+               "for the leaf tells where the chunk is; accesses to plain memory overlap");
     bench_plot_begin("scaling-chunks", "Cost against the number of chunks",
                      (struct bench_axis){"chunks of the array", "", 1},
                      (struct bench_axis){"time", "ns", 1});

@@ -35,6 +35,7 @@ def make(tier, head, parts, found):
     for part in parts:
         for entry in part["programs"].values():
             entry["reasons"] = [sections.clean(reason) for reason in entry["reasons"]]
+            entry["run"] = sections.clean(entry["run"])
     parts = [joining.part(part["name"], part["programs"]) for part in parts]
     return {
         "schema": SCHEMA,

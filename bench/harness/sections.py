@@ -3,7 +3,8 @@
 
 A section is one table, with notes, goals and at most one plot:
 
-    {"id": "rewrite-1MiB", "program": "peers", "group": "2. Reads under a writer", "title": "...", "notes": ["..."],
+    {"id": "rewrite-1MiB", "program": "peers", "group": "2. Reads under a writer",
+     "title": "...", "notes": ["..."],
      "columns": ["peer", ...], "rows": [{"cells": ["..."], "values": {"reads_per_s": 12300.0},
                                          "peer": "untorn"}],
      "goals": [{"text": "...", "ratio": 1.01, "low": 0.99, "high": 1.02, "pairs": 15, "met": true}],

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The README is true: its C blocks compile as they stand with warnings as errors, producer and
-# consumer work together, its files and links exist, and its shell examples name commands and options that exist.
+# consumer work together, its files and links exist, its shell examples name commands and options that
+# exist, and its figures are those of docs/performance.md.
 #
 # Environment: TOP, BUILD, CC, SAN.
 set -euo pipefail
@@ -21,6 +22,23 @@ trap clean_up EXIT
 trap 'exit 1' INT TERM HUP
 fail() { echo "$*"; exit 1; }
 readme=$TOP/README.md
+
+echo "== figures"
+# Every row of the table of ways, cell by cell, in a row of the same name in the document.
+rows=0
+while IFS='|' read -r _ way cells; do
+    found=
+    while IFS= read -r line; do
+        found=yes rest=$cells
+        while [ -n "$rest" ] && [ -n "$found" ]; do
+            case $line in *"|${rest%%|*}|"*) rest=${rest#*|} ;; *) found= ;; esac
+        done
+        [ -z "$found" ] || break
+    done < <(grep -F "|$way|" "$TOP/docs/performance.md")
+    [ -n "$found" ] || fail "the README's row \"$way\" is not in docs/performance.md"
+    rows=$((rows + 1))
+done < <(sed -n '/^| way |/,/^$/p' "$readme" | grep -v -e '^| way' -e '^|--' -e '^$')
+[ "$rows" -gt 5 ] || fail "only $rows ways were compared"
 
 echo "== C blocks"
 # Each ```c block goes to the file that its first line names.

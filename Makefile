@@ -10,6 +10,7 @@
 #   make deps-bench     install peers, too     make format   make check-format
 #   make check-instructions  whether reading and committing take more instructions than is kept
 #   make check-large    the same tests with arrays of gigabytes, in minutes
+#   make check-arm64    compiled for ARM64 and run under emulation
 #   make check-interop  whether other Zarr programs, which it installs, read what is flushed
 #   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir=
 #   make uninstall      the same variables        make man      the manual pages, in build/man
@@ -91,8 +92,8 @@ tests   := $(patsubst %.c,$(B)/%,$(test_src))
 demos   := $(patsubst tests/demo/%.c,$(B)/demo/%,$(demo_src))
 benches := $(patsubst %.c,$(B)/%,$(bench_src))
 
-.PHONY: all libs tools tests demos benches check check-large check-interop demo bench bench-full \
-        performance-doc deps deps-build deps-check deps-bench deps-peers format check-format man \
+.PHONY: all libs tools tests demos benches check check-large check-arm64 check-interop demo bench \
+        bench-full performance-doc deps deps-build deps-check deps-bench deps-peers format check-format man \
         install uninstall dist clean FORCE
 
 all: libs tools
@@ -189,6 +190,11 @@ check-large: deps-check
 	$(Q)$(MAKE) --no-print-directory all tests
 	+$(Q)$(run_env) UNTORN_TEST_LARGE=1 UNTORN_TEST_TIMEOUT=600 JOBS='$(JOBS)' tests/run_tests.sh \
 	    $(B)/tests/cache/test_cache_large $(B)/tests/cache/test_append_for_ever
+
+# What is not x86's own, under emulation.
+check-arm64: SCALE = 10
+check-arm64:
+	+$(Q)$(run_env) JOBS='$(JOBS)' tests/arm64/run.sh
 
 check-interop: deps-build
 	$(Q)$(MAKE) --no-print-directory all

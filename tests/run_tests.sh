@@ -7,7 +7,8 @@
 #
 # A test's name is its directory and file without ending; TESTS='base/*' runs only those.  Exit
 # status of a test: 0 passed, 77 skipped, anything else failed.  Results are kept below
-# $BUILD/results: NAME.log and NAME.result.
+# $BUILD/results: NAME.log and NAME.result.  UNTORN_TEST_RUNNER is a command that runs programs, such
+# as an emulator.
 #
 # Each test has directories of its own, below those that TMPDIR and UNTORN_SHM_DIR name and under
 # the same names, which are removed after it: children that are killed on purpose clean up nothing.
@@ -60,7 +61,8 @@ run_one() {
         fixed=(setarch -R)
     fi
     # In braces, for bash to say "Killed" nowhere but below.
-    { timeout -k 10 "$limit" "${fixed[@]}" "$program" >"$log" 2>&1 </dev/null; } 2>/dev/null
+    # shellcheck disable=SC2086 # the runner may have arguments
+    { timeout -k 10 "$limit" "${fixed[@]}" ${UNTORN_TEST_RUNNER:-} "$program" >"$log" 2>&1 </dev/null; } 2>/dev/null
     status=$?
     took=$(( ($(date +%s%N) - begin) / 10000000 ))
     took=$(printf '%d.%02d' $((took / 100)) $((took % 100)))

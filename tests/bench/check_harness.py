@@ -11,8 +11,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+
+from waiting import gone, wait_for
 
 TOP = os.environ.get("TOP") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 TOP = os.path.abspath(TOP)
@@ -22,24 +23,6 @@ import parts  # noqa: E402
 import process  # noqa: E402
 
 SECTION = "printf 'S\\tTitle of %s\\nR\\tcase\\t1 ns\\t\\t\\t0\\tmet\\n' >>\"$BENCH_TSV\"\n"
-
-
-def gone(pid):
-    """Whether the process has ended: it may be a zombie whose parent is in no hurry."""
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_for(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class Runs(unittest.TestCase):

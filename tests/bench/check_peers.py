@@ -14,8 +14,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+
+from waiting import gone, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.abspath(os.environ.get("TOP") or os.path.join(HERE, "../.."))
@@ -44,23 +45,6 @@ printf '"p50_ns":100,"p99_ns":200,"timer_ns":20,"torn":%s,"reads":1000,"attempts
 printf '"checked":500,"new":400,"compared":500,"unfinished":0,"commits":%%s,' "${rate:-77}"
 printf '"commits_alone":50}\\n'
 """
-
-
-def gone(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_for(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class Runner(unittest.TestCase):

@@ -42,12 +42,9 @@
  *   135   a reused header begins with generation 1 again                  10
  *   136   replaying publishes all complete descriptors of that number     5
  *   138   members of a group are each the newest                          P2
- *   341   a group takes the chunk that a handle knows, whatever came since P2 11
- *   342   chunks that handles know are copied for a group and not checked P1
- *   343   a snapshot's reads of single chunks are not checked             P1
- *   344   a snapshot takes what a handle knows as of its commit           P2 11
  *
- * Trap 14 (holes of a tmpfs file) is tests/promise/test_full_mount.
+ * 341 to 344 are in test_known_handles.c.  Trap 14 (holes of a tmpfs file) is
+ * tests/promise/test_full_mount.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -71,34 +68,6 @@
 /* --- scenarios out of schedules --- */
 
 static const struct setting roomy = {4, 8u << 20, 0}, narrow = {2, 512u << 10, 1};
-
-static int named(const char *list, const char *name) {
-    return strstr(list, name) != NULL;
-}
-
-// Every operation of these names with every script of those, in any one, two or all steps.
-static void try_all(const char *operations_named, const char *scripts_named,
-                    const struct setting *setting) {
-    for (size_t o = 0; o < world_operation_count; o++)
-        for (size_t s = 0; s < world_script_count; s++) {
-            operation = &world_operations[o];
-            script = &world_scripts[s];
-            if (!named(operations_named, operation->name) || !named(scripts_named, script->name))
-                continue;
-            set_up(setting);
-            for (uint64_t k = 0; k < 40 && writer_in_steps(k, UINT64_MAX); k++)
-                writer_in_steps(k / 2, k + 1);
-            every = 1;
-            for (uint64_t k = 0; k < 4; k++)
-                writer_in_steps(k, UINT64_MAX);
-            every = 0;
-            for (uint64_t k = 0; k < 60 && reader_in_steps(k, UINT64_MAX); k++)
-                continue;
-            every = 1;
-            reader_in_steps(0, UINT64_MAX);
-            tear_down();
-        }
-}
 
 static void reads_and_rewrites(void) {
     try_all("read multi, read single, peek", "rewrite multi, rewrite single", &narrow);
@@ -214,14 +183,6 @@ static void any_schedule(void) {
 
 /* --- a snapshot must last whatever comes after it was opened --- */
 
-static void churn(struct world *world, unsigned n) {
-    while (n-- > 0) {
-        for (enum world_array a = 0; a < W_ARRAYS; a++)
-            world_rewrite(world, a);
-        world_commit(world);
-    }
-}
-
 static untorn_snapshot *snapshot_now(uint64_t commit) {
     untorn_snapshot *snapshot = NULL;
     must_ok(untorn_snapshot_open(the_reader.reader, NULL, 0, commit, &snapshot));
@@ -229,16 +190,16 @@ static untorn_snapshot *snapshot_now(uint64_t commit) {
 }
 
 static void must_last(untorn_snapshot *snapshot) {
-    churn(&the_world, 80);
+    world_churn(&the_world, 80);
     world_check_snapshot(&the_reader, snapshot);
-    churn(&the_world, 300);
+    world_churn(&the_world, 300);
     world_check_snapshot(&the_reader, snapshot);
     untorn_snapshot_close(snapshot);
 }
 
 static void snapshots_last(void) {
     set_up(&narrow);
-    churn(&the_world, 40);
+    world_churn(&the_world, 40);
     must_last(snapshot_now(UNTORN_NEWEST));
     tear_down();
 }
@@ -261,7 +222,7 @@ static void churn_in_step(const char *step) {
 static void opening_is_overtaken(void) {
     for (at = 0; at < 40; at++) {
         set_up(at % 2 ? &roomy : &narrow);
-        churn(&the_world, 20);
+        world_churn(&the_world, 20);
         at_count = 0;
         ut_step_hook = churn_in_step;
         untorn_array *arrays[] = {the_reader.array[W_EDGE], the_reader.array[W_MULTI]};
@@ -277,11 +238,11 @@ static void opening_is_overtaken(void) {
 static void a_refused_commit(void) {
     set_up(&roomy);
     uint64_t commit = untorn_writer_commit(the_world.writer);
-    churn(&the_world, 3);
+    world_churn(&the_world, 3);
     the_world.writer->publisher.reach = untorn_writer_commit(the_world.writer);
     untorn_snapshot *snapshot = snapshot_now(commit);
     the_world.tight = 1;
-    churn(&the_world, 300);
+    world_churn(&the_world, 300);
     world_check_snapshot(&the_reader, snapshot);
     must(the_world.overtaken > 0, "it cannot be valid");
     untorn_snapshot_close(snapshot);
@@ -302,7 +263,7 @@ static void open_in_step(const char *step) {
 static void opening_meets_a_deletion(void) {
     for (at = 0; at < 60; at++) {
         set_up(&narrow);
-        churn(&the_world, 20);
+        world_churn(&the_world, 20);
         opened = NULL;
         at_count = 0;
         ut_step_hook = open_in_step;
@@ -333,10 +294,10 @@ static void reopen_at_request(const char *step) {
 static void a_request_is_withdrawn(void) {
     set_up(&roomy);
     uint64_t old = untorn_writer_commit(the_world.writer);
-    churn(&the_world, 3);
+    world_churn(&the_world, 3);
     closing = snapshot_now(old);
     ut_step_hook = reopen_at_request;
-    churn(&the_world, 1);
+    world_churn(&the_world, 1);
     ut_step_hook = NULL;
     must(closing == NULL, "the request was not seen");
     must_last(opened);
@@ -359,17 +320,17 @@ static void a_pin_is_handed_over(void) {
         untorn_snapshot_close(third);
         must_ok(untorn_snapshot_open(giver->reader, NULL, 0, UNTORN_NEWEST, &first));
         uint64_t commit = untorn_snapshot_commit(first);
-        churn(&the_world, 80);
+        world_churn(&the_world, 80);
         must_ok(untorn_snapshot_open(taker->reader, NULL, 0, commit, &second));
         untorn_snapshot_close(first);
-        churn(&the_world, 80);
+        world_churn(&the_world, 80);
         world_check_snapshot(taker, second);
         // The same through the line that has it.
         must_ok(untorn_snapshot_open(giver->reader, NULL, 0, commit, &third));
         untorn_snapshot_close(second);
         must_ok(untorn_snapshot_open(taker->reader, NULL, 0, commit, &second));
         untorn_snapshot_close(third);
-        churn(&the_world, 80);
+        world_churn(&the_world, 80);
         world_check_snapshot(taker, second);
         untorn_snapshot_close(second);
         world_reader_end(&other);
@@ -380,15 +341,15 @@ static void a_pin_is_handed_over(void) {
 // A pin that ended, and whose line still says its nonce, does not come back.
 static void an_ended_pin_stays_ended(void) {
     set_up(&roomy);
-    churn(&the_world, 10);
+    world_churn(&the_world, 10);
     untorn_snapshot *snapshot = snapshot_now(UNTORN_NEWEST);
-    churn(&the_world, 2);
+    world_churn(&the_world, 2);
     must(ut_grants_revoke(&the_world.writer->publisher), "no pin");
-    churn(&the_world, 300);
+    world_churn(&the_world, 300);
     must_be(UNTORN_E_OVERTAKEN, untorn_snapshot_check(snapshot));
     // Another request makes the writer look at all lines.
     untorn_snapshot *other = snapshot_now(UNTORN_NEWEST);
-    churn(&the_world, 2);
+    world_churn(&the_world, 2);
     must(the_world.writer->publisher.grants.standing == 1, "the ended pin came back");
     untorn_snapshot_close(other);
     untorn_snapshot_close(snapshot);
@@ -398,11 +359,11 @@ static void an_ended_pin_stays_ended(void) {
 static void the_newest_pin_goes_first(void) {
     set_up(&roomy);
     untorn_snapshot *old = snapshot_now(UNTORN_NEWEST);
-    churn(&the_world, 2);
+    world_churn(&the_world, 2);
     untorn_snapshot *new = snapshot_now(UNTORN_NEWEST);
-    churn(&the_world, 2);
+    world_churn(&the_world, 2);
     must(ut_grants_revoke(&the_world.writer->publisher), "no pin");
-    churn(&the_world, 300);
+    world_churn(&the_world, 300);
     must_ok(untorn_snapshot_check(old));
     must_be(UNTORN_E_OVERTAKEN, untorn_snapshot_check(new));
     untorn_snapshot_close(new);
@@ -414,12 +375,12 @@ static void the_newest_pin_goes_first(void) {
 
 static void pins_survive_the_writer(void) {
     set_up(&narrow);
-    churn(&the_world, 20);
+    world_churn(&the_world, 20);
     untorn_snapshot *granted = snapshot_now(UNTORN_NEWEST);
-    churn(&the_world, 5);
+    world_churn(&the_world, 5);
     untorn_snapshot *asked = snapshot_now(UNTORN_NEWEST);
     world_adopt(&the_world, 1);
-    churn(&the_world, 40);
+    world_churn(&the_world, 40);
     world_check_snapshot(&the_reader, granted);
     world_check_snapshot(&the_reader, asked);
     untorn_snapshot_close(granted);
@@ -432,9 +393,9 @@ static void adopt_in_step(const char *step) {
     if (at_count++ != at)
         return;
     ut_step_hook = NULL;
-    churn(&the_world, 30);
+    world_churn(&the_world, 30);
     world_adopt(&the_world, 1);
-    churn(&the_world, 60);
+    world_churn(&the_world, 60);
 }
 
 // Between any two steps of a read, so many commits that the ring forgets what it reads, then the
@@ -455,7 +416,7 @@ static void commit_in_step(const char *step) {
     if (strcmp(step, "snapshot requested") != 0)
         return;
     ut_step_hook = NULL;
-    churn(&the_world, 1);
+    world_churn(&the_world, 1);
 }
 
 static void delete_gone(struct world *world) {
@@ -466,7 +427,7 @@ static void delete_gone(struct world *world) {
 // What was deleted is free for the next writer, so that commit cannot be pinned any more.
 static void a_commit_with_a_deleted_array(void) {
     set_up(&roomy);
-    churn(&the_world, 2);
+    world_churn(&the_world, 2);
     uint64_t commit = untorn_writer_commit(the_world.writer);
     ut_step_hook = world_step;
     world_die_in(&the_world, "committed", delete_gone); // the next writer defines it again
@@ -476,7 +437,7 @@ static void a_commit_with_a_deleted_array(void) {
         untorn_snapshot_open(the_reader.reader, &the_reader.array[W_GONE], 1, commit, &snapshot);
     ut_step_hook = NULL;
     if (status == UNTORN_OK) {
-        churn(&the_world, 100);
+        world_churn(&the_world, 100);
         world_check_snapshot(&the_reader, snapshot);
         untorn_snapshot_close(snapshot);
     } else {
@@ -498,7 +459,7 @@ static void change_multi(struct world *world) {
 // only has to be finished.
 static void two_deaths(void) {
     set_up(&roomy);
-    churn(&the_world, 12);
+    world_churn(&the_world, 12);
     ut_step_hook = world_step;
     world_die_in(&the_world, "record filled", change_single);
     world_die_in(&the_world, "prepared", change_multi);
@@ -688,92 +649,9 @@ static void a_growing_array_needs_no_pin(void) {
     tear_down();
 }
 
-/* --- what handles know already --- */
-
-static void groups_of_singles(void) {
-    try_all("read singles", "rewrite single, rewrite all", &roomy);
-    try_all("read singles", "rewrite single, rewrite all", &narrow);
-}
-
-static void reuse_in_step(const char *step) {
-    world_step(step);
-    if (at_count++ != at)
-        return;
-    ut_step_hook = NULL;
-    churn(&the_world, 300);
-}
-
-// Between any two steps of a group read, all that it found is reused.
-static void groups_of_singles_are_reused(void) {
-    size_t read_singles = 0;
-    while (strcmp(world_operations[read_singles].name, "read singles") != 0)
-        read_singles++;
-    set_up(&narrow);
-    for (at = 0; at < 30; at++) {
-        world_operations[read_singles].run(&the_reader);
-        at_count = 0;
-        ut_step_hook = reuse_in_step;
-        world_operations[read_singles].run(&the_reader);
-        ut_step_hook = NULL;
-    }
-    tear_down();
-}
-
-// A snapshot without a pin ends when its window does, and its reads say so.
-static void a_snapshot_without_a_pin(void) {
-    struct world_reader without;
-    set_up(&narrow);
-    world_reader_begin(&without, &the_world, UNTORN_READ_NO_CONTROL, 0);
-    untorn_snapshot *snapshot = NULL;
-    must_ok(untorn_snapshot_open(without.reader, &without.array[W_SINGLE], 1, UNTORN_NEWEST,
-                                 &snapshot));
-    world_check_snapshot(&without, snapshot);
-    churn(&the_world, 300);
-    uint32_t values[WORLD_LENGTH];
-    must_be(UNTORN_E_OVERTAKEN,
-            untorn_snapshot_read(snapshot, 0, NULL, NULL, values, sizeof values));
-    untorn_snapshot_close(snapshot);
-    world_reader_end(&without);
-    tear_down();
-}
-
-// The handles that a snapshot is opened with know an older or a newer generation than it is of,
-// and are closed before it is.
-static void a_snapshot_of_known_arrays(void) {
-    set_up(&roomy);
-    for (int newer = 0; newer < 2; newer++)
-        for (int commits = 0; commits < 3; commits++) {
-            struct world_reader other;
-            world_reader_begin(&other, &the_world, 0, 0);
-            untorn_array *arrays[] = {other.array[W_SINGLE], other.array[W_MULTI]};
-            untorn_snapshot *snapshot = NULL;
-            uint32_t values[WORLD_LENGTH];
-            uint64_t wanted = UNTORN_NEWEST;
-            if (newer) {
-                wanted = untorn_writer_commit(the_world.writer);
-                churn(&the_world, (unsigned)commits);
-            }
-            for (int i = 0; i < 2; i++)
-                must_ok(untorn_read(arrays[i], NULL, NULL, values, sizeof values, NULL));
-            if (!newer)
-                churn(&the_world, (unsigned)commits);
-            must_ok(untorn_snapshot_open(other.reader, arrays, 2, wanted, &snapshot));
-            must(!newer || untorn_snapshot_commit(snapshot) == wanted, "another commit");
-            for (int i = 0; i < 2; i++)
-                untorn_array_close(arrays[i]);
-            world_check_snapshot(&other, snapshot);
-            must_last(snapshot);
-            world_reader_end(&other);
-        }
-    tear_down();
-}
-
 /* --- the table --- */
 
-static const struct seeded {
-    int seed;
-    void (*scenario)(void);
-} table[] = {
+static const struct test_seeded table[] = {
     {101, growing_tables},
     {102, reads_and_rewrites},
     {103, a_pin_is_handed_over},
@@ -808,11 +686,6 @@ static const struct seeded {
     {135, redefinitions},
     {136, two_deaths},
     {138, groups},
-    {138, groups_of_singles},
-    {341, groups_of_singles},
-    {342, groups_of_singles_are_reused},
-    {343, a_snapshot_without_a_pin},
-    {344, a_snapshot_of_known_arrays},
     // These seeds need no table of their own scenarios, but pass them.
     {0, pinned_snapshots},
 };
@@ -820,32 +693,12 @@ static const struct seeded {
 
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
-    unsigned failed = 0;
-    for (size_t i = 0; i < ENTRIES; i++) {
-        size_t first = 0;
-        while (table[first].scenario != table[i].scenario)
-            first++;
-        if (first == i && test_with_seed(table[i].scenario, 0) != 0) {
-            print_message("the scenario of %d fails\n", table[i].seed);
-            failed++;
-        }
-    }
-    must(failed == 0, "%u scenarios fail", failed);
+    test_scenarios_pass(table, ENTRIES);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
-    unsigned missed = 0;
-    for (size_t i = 0; i < ENTRIES; i++) {
-        int status = table[i].seed != 0 ? test_with_seed(table[i].scenario, table[i].seed) : 1;
-        if (status == 0) {
-            print_message("seed %d was not noticed\n", table[i].seed);
-            missed++;
-        } else if (status != TEST_CHILD_FAILED && table[i].seed != 0) {
-            print_message("seed %d: status %d\n", table[i].seed, status);
-        }
-    }
-    must(missed == 0, "%u mistakes were not noticed", missed);
+    test_mistakes_are_noticed(table, ENTRIES);
 }
 
 int main(void) {

@@ -679,3 +679,11 @@ const struct world_named_script world_cache_scripts[] = {
     {"evict and die", evict_and_die, 2},
 };
 const size_t world_cache_script_count = sizeof world_cache_scripts / sizeof world_cache_scripts[0];
+
+void world_churn(struct world *world, unsigned n) {
+    while (n-- > 0) {
+        for (enum world_array a = 0; a < W_ARRAYS; a++)
+            world_rewrite(world, a);
+        world_commit(world);
+    }
+}

@@ -101,6 +101,8 @@ extern const size_t world_cache_script_count;
 // Flush the last commit; evict all that can go; bring all in.  The open transaction goes on.
 void world_flush(struct world *world);
 void world_evict(struct world *world);
+// Rewrites all arrays in each of n commits.
+void world_churn(struct world *world, unsigned n);
 void world_warm(struct world *world);
 // Dies in the n-th step from now within `run`, and another takes over; 0: there were fewer steps.
 int world_die_at(struct world *world, unsigned n, void (*run)(struct world *, unsigned),
@@ -153,6 +155,9 @@ extern const struct world_named_operation *operation;
 extern int every;
 int writer_in_steps(uint64_t one, uint64_t two);
 int reader_in_steps(uint64_t one, uint64_t two);
+// Every operation of these names with every script of those, in any one, two or all steps.
+void try_all(const char *operations_named, const char *scripts_named,
+             const struct setting *setting);
 
 // The writer and three readers, each stopped at any step for others to go on, `operations` of each
 // reader, by a plan that the seed makes.

@@ -202,3 +202,30 @@ void run_fibers(uint64_t seed, const struct setting *setting) {
         world_reader_end(&fibers[i].reader);
     world_end(&the_world);
 }
+
+static int named(const char *list, const char *name) {
+    return strstr(list, name) != NULL;
+}
+
+void try_all(const char *operations_named, const char *scripts_named,
+             const struct setting *setting) {
+    for (size_t o = 0; o < world_operation_count; o++)
+        for (size_t s = 0; s < world_script_count; s++) {
+            operation = &world_operations[o];
+            script = &world_scripts[s];
+            if (!named(operations_named, operation->name) || !named(scripts_named, script->name))
+                continue;
+            set_up(setting);
+            for (uint64_t k = 0; k < 40 && writer_in_steps(k, UINT64_MAX); k++)
+                writer_in_steps(k / 2, k + 1);
+            every = 1;
+            for (uint64_t k = 0; k < 4; k++)
+                writer_in_steps(k, UINT64_MAX);
+            every = 0;
+            for (uint64_t k = 0; k < 60 && reader_in_steps(k, UINT64_MAX); k++)
+                continue;
+            every = 1;
+            reader_in_steps(0, UINT64_MAX);
+            tear_down();
+        }
+}

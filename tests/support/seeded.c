@@ -30,3 +30,31 @@ int test_with_seed(void (*scenario)(void), int seed) {
     must(child > 0 && waitpid(child, &status, 0) == child, "child");
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
+
+void test_scenarios_pass(const struct test_seeded *table, size_t count) {
+    unsigned failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t first = 0;
+        while (table[first].scenario != table[i].scenario)
+            first++;
+        if (first == i && test_with_seed(table[i].scenario, 0) != 0) {
+            print_message("the scenario of %d fails\n", table[i].seed);
+            failed++;
+        }
+    }
+    must(failed == 0, "%u scenarios fail", failed);
+}
+
+void test_mistakes_are_noticed(const struct test_seeded *table, size_t count) {
+    unsigned missed = 0;
+    for (size_t i = 0; i < count; i++) {
+        int status = table[i].seed != 0 ? test_with_seed(table[i].scenario, table[i].seed) : 1;
+        if (status == 0) {
+            print_message("seed %d was not noticed\n", table[i].seed);
+            missed++;
+        } else if (status != TEST_CHILD_FAILED && table[i].seed != 0) {
+            print_message("seed %d: status %d\n", table[i].seed, status);
+        }
+    }
+    must(missed == 0, "%u mistakes were not noticed", missed);
+}

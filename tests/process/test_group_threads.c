@@ -40,7 +40,8 @@ static void write_round(struct world *world, uint64_t round) {
 
 static void *write_on(void *argument) {
     struct world *world = argument;
-    for (uint64_t i = 0; i < world->commits; i++)
+    // Readers may start after the last commit that is asked for, on a machine with much to do.
+    for (uint64_t i = 0; i < world->commits || world->rounds < 2 * READERS; i++)
         write_round(world, 2 * ARRAYS + i);
     world->stop = 1;
     return NULL;
@@ -124,8 +125,7 @@ static void P1_P2_groups_of_small_arrays(void **state) {
         must(pthread_create(&threads[i], NULL, read_on, &world) == 0, "pthread_create");
     for (int i = 0; i <= READERS; i++)
         pthread_join(threads[i], NULL);
-    must(world.rounds > 0, "nothing was read");
-    print_message("%llu commits, %llu groups\n", (unsigned long long)world.commits,
+    print_message("at least %llu commits, %llu groups\n", (unsigned long long)world.commits,
                   (unsigned long long)world.rounds);
     untorn_reader_close(world.reader);
     untorn_writer_close(world.writer);

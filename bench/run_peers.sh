@@ -15,8 +15,8 @@ BUILD=${BUILD:-build}
 CC=${CC:-cc}
 top=$(cd "$(dirname "$0")/.." && pwd)
 out=$BUILD/bench
-all=${BENCH_PEERS:-untorn untorn-spin untorn-pin memcpy seqlock seqlock2 rwlock futex lmdb \
-iceoryx hdf5-swmr redis zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
+all=${BENCH_PEERS:-untorn untorn-spin untorn-pin memcpy memcpy-round seqlock seqlock2 rwlock \
+futex lmdb iceoryx hdf5-swmr redis zarr-2 zarr-2-lock zarr-3 zarr-3-lock tensorstore icechunk}
 mkdir -p "$out/peers"
 
 . "$top/bench/support/venv.sh"
@@ -94,6 +94,7 @@ for name in untorn memcpy seqlock seqlock2 rwlock futex; do
 done
 another untorn-spin untorn --spin
 another untorn-pin untorn --pin
+another memcpy-round memcpy --round
 program lmdb peer_lmdb.c liblmdb-dev -llmdb
 # shellcheck disable=SC2046
 program iceoryx peer_iceoryx.c 'libiceoryx-binding-c-dev, iceoryx' \

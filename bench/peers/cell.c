@@ -143,6 +143,8 @@ static void print_figures(const struct cell *cell) {
            "\"torn\":%llu",
            (long long)cell->wall, (long long)total->spent, histogram_quantile(&total->times, 0.5),
            histogram_quantile(&total->times, 0.99), timer(), (unsigned long long)total->torn);
+    if (cell->copies > 0)
+        printf(",\"copies\":%u", cell->copies);
     if (total->batched > 0)
         printf(",\"batched\":%llu,\"batched_ns\":%lld", (unsigned long long)total->batched,
                (long long)total->spent_in_batches);

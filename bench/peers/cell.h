@@ -34,6 +34,7 @@ struct cell {
     struct figures total;
     int64_t wall;
     double commits, commits_alone;
+    unsigned copies; /* that the writer went round; 0: not known */
 };
 
 /* Read the command line; an argument that is wrong ends the program with the usage. */

@@ -8,6 +8,11 @@
  * Commits are counted from the end of one to the end of another: the first
  * process waits for the number to change at both ends, and takes the time.
  *
+ * The writer warms up by commits before all that: STEADY_COMMITS are three times
+ * as many as the copies that a peer keeps of a large array, and STEADY_TIME is
+ * time for hundreds of a small one, of which a peer may keep more.  Readers
+ * beside a writer get the time that as many reads take, to have seen all copies.
+ *
  * A signal that ends the first process first ends the others, before servers and
  * files go: by telling them to, since some servers do not survive clients that
  * just vanish, and by force if that does not help.
@@ -25,8 +30,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WARM_UP 50000000        /* ns */
-#define WARM_UP_EACH 1000000    /* per reader */
+#define WARM_UP 50000000     /* ns */
+#define WARM_UP_EACH 1000000 /* per reader */
+#define STEADY_COMMITS 16
+#define STEADY_TIME 5000000     /* ns */
+#define STEADY_MOST 2000000000  /* for the slow */
+#define PER_BYTE 0.2            /* ns; of a read */
 #define FOR_A_LOOK 60000000000  /* for the read of what measured commits left behind */
 #define LONGEST_SLEEP 20000000  /* between looks whether all processes are alive */
 #define BETWEEN_LOOKS 20        /* us, whether there was a commit */
@@ -62,6 +71,17 @@ static void write_while(struct role *role, uint32_t command) {
     }
 }
 
+/* Until all memory that commits take was written to more than once. */
+static void become_steady(struct role *role) {
+    int64_t start = bench_now(), spent = 0;
+    if (!crew.workload->commit || crew.workload->renew)
+        return;
+    for (unsigned n = 0; (n < STEADY_COMMITS || spent < STEADY_TIME) && spent < STEADY_MOST; n++) {
+        role_commit(role, crew.workload);
+        spent = bench_now() - start;
+    }
+}
+
 static void ignore_ends(void) {
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
@@ -82,6 +102,7 @@ static void writer_main(struct bench_control *control, void *context) {
     if (peer->writer_open)
         peer->writer_open(&crew.cell->layout);
     crew.workload->prepare(&role);
+    become_steady(&role);
     tell_progress(&role);
     while ((command = bench_child_wait(control)) != BENCH_QUIT)
         if (crew.cell->kind == CELL_CALLS) {
@@ -93,6 +114,8 @@ static void writer_main(struct bench_control *control, void *context) {
         } else {
             write_while(&role, command);
         }
+    if (peer->copies)
+        atomic_store(&role.stage->copies, peer->copies());
     if (peer->writer_close)
         peer->writer_close();
 }
@@ -184,8 +207,18 @@ static double rate_alone(void) {
     return rate_between(from, next_commit());
 }
 
+/* Of readers that share a processor. */
+static int64_t time_to_see_all_copies(void) {
+    const struct peer_layout *layout = &crew.cell->layout;
+    double bytes = (double)layout->bytes * layout->arrays * readers();
+    return crew.cell->kind == CELL_READS_BESIDE_COMMITS
+               ? (int64_t)(STEADY_COMMITS * PER_BYTE * bytes)
+               : 0;
+}
+
 static void set_time(void) {
     int64_t start = bench_now() + WARM_UP + WARM_UP_EACH * (int64_t)readers();
+    start += time_to_see_all_copies();
     atomic_store(&crew.stage->start, start);
     atomic_store(&crew.stage->end, start + (int64_t)(crew.cell->seconds * 1e9));
 }
@@ -267,6 +300,7 @@ void crew_run(struct cell *cell, const struct workload *workload) {
     for (unsigned i = 0; i < readers(); i++)
         stop(&crew.reader[i]);
     stop(&crew.writer);
+    cell->copies = atomic_load(&crew.stage->copies);
     bench_shared_memory_free(crew.stage, sizeof(*crew.stage));
 }
 

@@ -19,6 +19,7 @@
  *      "timer_ns":..,                    what the clock itself takes
  *      "torn":..,                        reads whose data is not of one round; commit and append:
  *                                        1 if what they left behind is not what was written
+ *      "copies":..,                      of array 0, that the writer wrote to in turn, where known
  *      "batched":..,"batched_ns":..,     if calls are short: those timed together, a batch
  *                                        between two looks at the clock; what they took
  *   where readers are measured (read, rewrite, wake, snapshot), summed over them:
@@ -36,6 +37,11 @@
  * or the same head with "unable":"why" in place of the figures.  Commits beside readers need not
  * be whole numbers: they are counted from one commit to another and scaled to wall_ns, since few
  * commits of large arrays fit a cell.  Python peers (peer.py) print the same.
+ *
+ * Before anything is measured the writer makes commits, up to a limit of time, until whatever it
+ * keeps of earlier rounds exists and was written to again (crew.c): memory that is touched for the
+ * first time takes many times as long, and is no part of the figures.  What is appended is new each
+ * time, and is so here, too.
  *
  * A writer process has processor 1 for itself; readers, each a process of its own, share processor
  * 0.  Every word tells its round and its place (support/pattern.h), and what is read is checked,
@@ -129,6 +135,10 @@ struct peer {
 
     /* All arrays as of one transaction, one behind the other.  As read(). */
     uint64_t (*snapshot)(void *buffer, const void **data, int64_t deadline);
+
+    /* In the writer's process, when it is done: how many copies of array 0 it went round lately.
+     * NULL: nothing to say. */
+    unsigned (*copies)(void);
 
     /* In the writer's, in the readers' and then in the first process; each may be NULL. */
     void (*writer_close)(void);

@@ -10,9 +10,7 @@
  */
 #include "peer.h"
 
-#include "flat.h"
-#include "support/scratch.h"
-#include "support/segment.h"
+#include "untorn_array.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +21,8 @@ static struct peer_layout layout;
 static const char *segment;
 static untorn_writer *writer;
 static untorn_writer_array *written[PEER_MAX_ARRAYS];
-static void *piece; /* what is appended */
+static struct untorn_places places; /* of the first chunk of array 0 */
+static void *piece;                 /* what is appended */
 static size_t appended_bytes;
 static untorn_reader *reader;
 static untorn_array *arrays[PEER_MAX_ARRAYS];
@@ -41,22 +40,13 @@ static const char *make(const struct peer_layout *wanted) {
     return NULL;
 }
 
-/* All versions, and whatever every reader may hold on to; it is an upper bound, taken as needed. */
-static uint64_t segment_size(void) {
-    uint64_t all = flat_bytes(&layout), free_bytes, files;
-    uint64_t wanted = all * (8 + 2 * layout.readers) + (layout.arrays + 16) * ((uint64_t)64 << 10);
-    bench_room(BENCH_TMPFS, &free_bytes, &files);
-    return wanted < free_bytes / 2 ? wanted : free_bytes / 2;
-}
-
 static void writer_open(const struct peer_layout *wanted) {
     (void)wanted;
-    writer = bench_writer(segment, segment_size(), 4);
+    writer = untorn_array_writer(segment, &layout);
     for (unsigned k = 0; k < layout.arrays; k++) {
         char name[16];
         snprintf(name, sizeof(name), "array%u", k);
-        written[k] = bench_define(writer, name, "u8", layout.capacity ? 0 : layout.bytes / 8,
-                                  layout.chunk / 8);
+        written[k] = untorn_array_define(writer, name, &layout);
     }
     if (layout.capacity)
         piece = bench_private_memory(layout.bytes);
@@ -66,6 +56,8 @@ static void fill_chunk(unsigned k, uint64_t round, uint64_t index) {
     size_t bytes, at = flat_chunk(&layout, (size_t)index, &bytes);
     void *memory;
     BENCH_MUST(untorn_chunk_begin(written[k], &index, 0, &memory));
+    if (k == 0 && index == 0)
+        untorn_places_add(&places, memory);
     bench_pattern_fill(memory, bytes, round, at / 8);
     BENCH_MUST(untorn_chunk_done(written[k], &index));
 }
@@ -111,6 +103,10 @@ static void append(size_t bytes) {
     BENCH_MUST(untorn_append(written[0], 0, bytes / 8, NULL, piece));
     BENCH_MUST(untorn_commit(writer, NULL));
     appended_bytes += bytes;
+}
+
+static unsigned copies(void) {
+    return untorn_places_different(&places);
 }
 
 static void writer_close(void) {
@@ -231,6 +227,7 @@ static const struct peer untorn = {.name = "untorn",
                                    .publish = publish,
                                    .wait = wait_for,
                                    .snapshot = read_group,
+                                   .copies = copies,
                                    .writer_close = writer_close,
                                    .reader_close = reader_close};
 

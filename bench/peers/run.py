@@ -14,8 +14,8 @@ fails: its row is empty, and the reason stands in the notes.  --only leaves the 
     FILE of --sections  one section of the report per line; harness/sections.py has the form
 
 run_matrix.py says what is measured, run_schedule.py in which order, run_plan.py how long it takes,
-which is printed first, and kept below half an hour.  BENCH_EFFORT above 1 makes more repetitions
-and takes as much longer.  An interrupted run writes sections of what it has.
+which is printed first, and how that is kept.  BENCH_EFFORT above 1 makes more repetitions and takes
+as much longer.  An interrupted run writes sections of what it has.
 """
 
 import argparse

@@ -28,9 +28,20 @@ def _why_not(goal, case, results):
     return " (no call of %s ended)" % (goal.opponent or goal.peer)
 
 
+def _beside(goal, case, results):
+    """What stands in the text, since it is the more usual yardstick and no goal."""
+    if not goal.beside:
+        return ""
+    function = getattr(figures, goal.figure)
+    found = figures.ratio(function, results.of(case, goal.peer), results.of(case, goal.beside))
+    if not found:
+        return ""
+    return "; of memcpy's in place: %.3f [%.3f, %.3f]" % found[:3]
+
+
 def _judged(goal, case, results):
     found = _measured(goal, case, results)
-    text = goal.text + (", " + case.load if case.load else "")
+    text = goal.text + (", " + case.load if case.load else "") + _beside(goal, case, results)
     said = {"text": text, "ratio": None, "low": None, "high": None, "pairs": None, "met": None}
     if found is None:
         return {**said, "text": text + _why_not(goal, case, results)}

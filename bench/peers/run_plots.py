@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Sections across cases: one figure against the size, the load or the number of something.
 
-Each has a table, peers down and values of x across, and a plot of it.  What has no place on a
-logarithmic axis (no read succeeded) is an empty cell and no point.
+Each has a table, peers down and values of x across, and a plot of it.  What was not measured, or
+has no place on a logarithmic axis (no read succeeded), is an empty cell and no point, and a note
+says why.
 """
 
 from dataclasses import dataclass
@@ -196,16 +197,37 @@ def _axis(axis):
     return dict(zip(("label", "unit", "scale"), axis))
 
 
+def _why_empty(case, name, results):
+    if not results.of(case, name):
+        return case.not_asked(name) or results.reason(case, name) or "not measured"
+    return "no call ended in time"
+
+
+def _notes(across, empty):
+    """`empty`: {(reason, peer): [x]}"""
+    together = {}
+    for (reason, name), xs in empty.items():
+        together.setdefault((reason, tuple(xs)), []).append(name)
+    return [
+        "%s, %s: %s." % (", ".join(names), ", ".join(map(across.x_text, xs)), reason.rstrip("."))
+        for (reason, xs), names in together.items()
+    ]
+
+
 def section(across, cases, results, group):
     """None with less than two values of x, or nothing measured."""
     cases = sorted((case for case in cases if across.chosen(case)), key=across.x)
     if len(cases) < 2:
         return None
-    rows, series = [], []
+    rows, series, empty = [], [], {}
     for name in results.names:
         points = [_point(across, case, results.of(case, name)) for case in cases]
         if not any(points):
             continue
+        for case, point in zip(cases, points):
+            if not point:
+                why = (_why_empty(case, name, results), name)
+                empty.setdefault(why, []).append(across.x(case))
         texts = [across.text(point[1]) if point else "" for point in points]
         rows.append({"cells": [name] + texts, "values": {}, "peer": name})
         series.append({"name": name, "points": [point for point in points if point]})
@@ -215,7 +237,7 @@ def section(across, cases, results, group):
         "id": across.id,
         "group": group,
         "title": across.title,
-        "notes": [],
+        "notes": _notes(across, empty),
         "columns": ["peer"] + [across.x_text(across.x(case)) for case in cases],
         "rows": rows,
         "goals": [],

@@ -2,7 +2,8 @@
 """The section of a case: one row for each peer that takes part.
 
 Figures are medians over the repetitions; torn, new and attempts are of all of them together.  A
-peer without a figure has an empty row, and the reason stands in the notes.
+peer without a figure has an empty row, and the reason stands in the notes; so does why others were
+not asked.
 """
 
 from dataclasses import dataclass
@@ -185,6 +186,11 @@ TIMED = (
     "most 16 KiB, else without the clock's own time. p50 and p99 are of single calls, with the "
     "clock's own time in them."
 )
+COPIES = (
+    "memcpy writes to one array in place, which the processor's cache may hold: where it does, "
+    "memory has less to do than for any peer that leaves alone what readers may be reading. "
+    "memcpy-round goes round as many copies as untorn's writer does, and the newest is read."
+)
 NOTES = {
     "read": [TIMED],
     "rewrite": [TIMED, NEW],
@@ -250,6 +256,28 @@ def _notes_on(case, peer, results):
     return notes
 
 
+def _copies_text(cells):
+    """How many copies a writer went round, in all repetitions."""
+    found = sorted({cell["copies"] for cell in cells.values() if cell.get("copies")})
+    return " to ".join(str(count) for count in found[:1] + found[1:][-1:])
+
+
+def _notes_on_copies(case, results, names):
+    if not results.of(case, "memcpy-round"):
+        return []
+    counts = [(name, _copies_text(results.of(case, name))) for name in names]
+    counted = ["%s %s" % (name, text) for name, text in counts if text]
+    return [COPIES + " Copies: " + ", ".join(counted)]
+
+
+def _notes_on_left_out(case, names):
+    reasons = {}
+    for name in names:
+        if case.not_asked(name):
+            reasons.setdefault(case.not_asked(name), []).append(name)
+    return ["%s: %s" % (", ".join(left_out), reason) for reason, left_out in reasons.items()]
+
+
 def _notes_on_all(case, results, names):
     notes, there = [], [name for name in names if results.of(case, name)]
     none = [name for name in there if not figures.total("reads", results.of(case, name))]
@@ -265,9 +293,10 @@ def _notes_on_all(case, results, names):
 
 
 def section(case, results):
-    names = [name for name in results.names if case.takes(name)]
+    names = [name for name in results.names if case.takes(name) or name in case.without]
     notes = [MANY, NEW] if case.many else NOTES[case.workload]
-    notes = ([EQUAL] if case.rate else []) + notes
+    notes = ([EQUAL] if case.rate else []) + notes + _notes_on_copies(case, results, names)
+    notes += _notes_on_left_out(case, results.names)
     for name in names:
         notes += _notes_on(case, name, results)
     notes += _notes_on_all(case, results, names)

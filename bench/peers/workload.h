@@ -11,6 +11,7 @@ struct stage {
     _Alignas(64) _Atomic int64_t start, end;      /* of the time that is measured */
     _Alignas(64) _Atomic int64_t stamp;           /* wake: just before the last publication */
     _Atomic uint64_t awaited[PEER_MAX_READERS];   /* wake: the round that a reader waits for */
+    _Atomic unsigned copies;                      /* peer.copies */
     _Atomic uint64_t appended;                    /* append: bytes since it began anew */
     struct figures figures[PEER_MAX_READERS + 1]; /* of the readers; the last are the writer's */
 };

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The workloads of peer.h, for peers in Python.
 
-Reads are measured in the readers' processes, commits and appends in the writer's.  Everything read
+Reads are measured in the readers' processes, commits and appends in the writer's.  The writer first
+makes commits until whatever is kept of earlier rounds exists and was written to again, as in the
+programs in C (crew.c), and in as much time at most.  Everything read
 is checked between two measured calls.  A read that raises is counted as an attempt, and begun anew.
 """
 
@@ -11,12 +13,22 @@ from pattern import Pattern, expected_round, round_of
 from processes import READER, WRITER, Child, Deadline, Failed, Shared, set_alarm, wait_until
 
 WARM_UP = 0.05  # seconds before anything is counted
+STEADY_COMMITS, STEADY_TIME, STEADY_MOST = 16, 0.005, 2.0  # before that; seconds, for the slow
+PER_BYTE = 0.2e-9  # seconds, of a read
 START_TIME = 60  # seconds for a process to open what it needs, which is no part of the figures
 GRACE = 1.0  # for a read that is going on when the time is up, and more for a large array
 SLOWEST = 100e6  # bytes per second
 SLICE = 0.001  # seconds of writing before a pause
 NAP = 0.005  # the longest sleep without a look at the command
 APPENDED = 64 << 20  # bytes; an array that is longer begins anew
+
+
+def become_steady(commit):
+    """Until all memory, or all files, that commits take were written to more than once."""
+    start, spent, count = time.monotonic(), 0, 0
+    while (count < STEADY_COMMITS or spent < STEADY_TIME) and spent < STEADY_MOST:
+        commit()
+        spent, count = time.monotonic() - start, count + 1
 
 
 class Pace:
@@ -90,6 +102,8 @@ class Writing:
     def run(self):
         self.peer.writer_open()
         self._write_first()
+        if self.cell.workload != "read":
+            become_steady(self.commit)
         self.shared[Shared.READY] = 1
         while self.shared[Shared.COMMAND] != Shared.QUIT:
             if self._working():
@@ -251,6 +265,11 @@ class Measurement:
             raise Failed("the readers had not read once after %d s" % limit)
         return readers
 
+    def _to_see_all(self, writes):
+        """Seconds for the readers, on one processor, to have read all that is kept."""
+        size = self.cell.bytes * self.cell.arrays * self.cell.readers
+        return STEADY_COMMITS * PER_BYTE * size if writes else 0
+
     def _run(self):
         writes = self.cell.workload != "read"
         self._start_writer()
@@ -258,7 +277,7 @@ class Measurement:
         readers = self._start_readers()
         if writes:
             self.shared[Shared.COMMAND] = Shared.WORK
-        start = time.monotonic_ns() + int(WARM_UP * 1e9)
+        start = time.monotonic_ns() + int((WARM_UP + self._to_see_all(writes)) * 1e9)
         self.shared[Shared.START] = start
         self.shared[Shared.END] = start + int(self.cell.seconds * 1e9)
         time.sleep(max(start - time.monotonic_ns(), 0) / 1e9)
@@ -327,6 +346,7 @@ class Calls:
             return lambda: self.peer.write({k: data for k in count})
 
         self.peer.writer_open()
+        become_steady(lambda: prepare()())
         wall = self._measure(prepare)
         self.peer.reader_open()
         written = self.peer.snapshot() if len(count) > 1 else [self.peer.read()]
@@ -347,6 +367,7 @@ class Calls:
 
         self.peer.writer_open()
         self.peer.write({0: pattern.fill(1)})
+        become_steady(lambda: prepare()())
         wall = self._measure(prepare)
         self.peer.reader_open()
         data = self.peer.read()

@@ -3,7 +3,8 @@
 
 Medians, quantiles and intervals (support/report.py); rates of batches and of single calls, and
 shares of what was looked at (peers/run_figures.py); the order of measurements
-(peers/run_schedule.py) and how long they are said to take (peers/run_plan.py).
+(peers/run_schedule.py) and how long they are said to take (peers/run_plan.py); what the tables say
+of loads, and of peers that were not asked (peers/run_tables.py, run_plots.py, run_goals.py).
 """
 
 import math
@@ -16,13 +17,15 @@ sys.path[:0] = [os.path.join(TOP, "bench/peers"), os.path.join(TOP, "bench/suppo
 
 import report  # noqa: E402
 import run_figures as figures  # noqa: E402
+import run_goals  # noqa: E402
 import run_matrix as matrix  # noqa: E402
 import run_plan as plan  # noqa: E402
+import run_plots as plots  # noqa: E402
 import run_schedule as schedule  # noqa: E402
 import run_tables as tables  # noqa: E402
 
-PEERS = "untorn untorn-spin untorn-pin memcpy seqlock seqlock2 rwlock futex lmdb iceoryx"
-PEERS = (PEERS + " hdf5-swmr redis " + " ".join(matrix.PYTHON)).split()
+PEERS = "untorn untorn-spin untorn-pin memcpy memcpy-round seqlock seqlock2 rwlock futex lmdb"
+PEERS = (PEERS + " iceoryx hdf5-swmr redis " + " ".join(matrix.PYTHON)).split()
 
 
 class Statistics(unittest.TestCase):
@@ -160,6 +163,8 @@ class Schedule(unittest.TestCase):
         for case, peer in self.full + self.quick:
             self.assertTrue(peer != "untorn-pin" or case.workload == "snapshot")
             self.assertTrue(peer not in ("futex", "untorn-spin") or case.workload == "wake")
+            whole = case.workload in ("rewrite", "commit") and not case.part and case.arrays == 1
+            self.assertTrue(peer != "memcpy-round" or whole)
         for cells in (self.full, self.quick):
             there = {peer for _, peer in cells}
             self.assertEqual(there, set(PEERS))
@@ -170,7 +175,8 @@ class Schedule(unittest.TestCase):
                 takers = {
                     peer for case, peer in cells if case.rate >= 1000 and case.bytes == size
                 }
-                self.assertLessEqual({"untorn", "memcpy", "seqlock", "lmdb"}, takers)
+                wanted = {"untorn", "memcpy", "memcpy-round", "seqlock", "lmdb"}
+                self.assertLessEqual(wanted, takers)
 
     def test_the_plan_adds_up(self):
         goals = schedule.cells_with_goals(self.full)
@@ -204,6 +210,117 @@ class Schedule(unittest.TestCase):
         goals = schedule.cells_with_goals(self.full)
         most = 60 * plan.MOST_MINUTES
         self.assertLessEqual(plan.total(self.full, 5, goals, report.GOAL_PAIRS), most)
+
+
+def cell(reads, **more):
+    """Of a reader that takes all of a second."""
+    said = {"reads": reads, "spent_ns": 1e9, "wall_ns": 1e9, "timer_ns": 0, "readers": 1}
+    return {**said, "p50_ns": 1, "p99_ns": 2, "attempts": reads, "commits": 7, **more}
+
+
+def results_of(cells, names=PEERS, absent=()):
+    """{case: {peer: cell}}, the same in 15 repetitions."""
+    found = schedule.Results(list(names), dict(absent))
+    for case, peers in cells.items():
+        for peer, one in peers.items():
+            for repetition in range(15):
+                found.add(case, peer, repetition, one)
+    return found
+
+
+def case_named(id_, cases=None):
+    (found,) = [case for case in cases or matrix.full_cases() if case.id == id_]
+    return found
+
+
+class Loads(unittest.TestCase):
+    """memcpy in place, and memcpy that goes round as many copies as untorn."""
+
+    BUSY = case_named("rewrite-duty100-16MiB")
+    CELLS = {
+        "untorn": cell(690, copies=5),
+        "memcpy": cell(1000),
+        "memcpy-round": cell(700, copies=5),
+    }
+
+    def test_beside_a_writer_at_work_the_goal_is_against_the_same_load(self):
+        for case in matrix.full_cases() + matrix.quick_cases():
+            for goal in case.goals:
+                if goal.figure != "read_rate":
+                    continue
+                against = {"read": "memcpy", "rewrite": "memcpy-round"}[case.workload]
+                self.assertEqual(goal.opponent, against, case.id)
+                self.assertEqual((goal.bound, goal.at_least), (0.95, True))
+        large = [c for c in matrix.full_cases() if c.bytes >= 1 << 20 and not c.many]
+        for case in large:
+            self.assertEqual(len(case.goals), case.workload in ("read", "rewrite"), case.id)
+
+    def test_a_goal_says_what_it_would_be_in_place(self):
+        (goal,) = run_goals.goals(self.BUSY, results_of({self.BUSY: self.CELLS}))
+        self.assertAlmostEqual(goal["ratio"], 690 / 700)
+        self.assertIs(goal["met"], True)
+        self.assertIn("over as many copies, 16 MiB, the writer rewriting it", goal["text"])
+        self.assertIn("; of memcpy's in place: 0.690 [0.690, 0.690]", goal["text"])
+
+    def test_without_the_same_load_nothing_is_said_to_be_met(self):
+        less = {peer: self.CELLS[peer] for peer in ("untorn", "memcpy")}
+        (goal,) = run_goals.goals(self.BUSY, results_of({self.BUSY: less}))
+        self.assertIsNone(goal["met"])
+        self.assertIn("memcpy-round was not measured", goal["text"])
+
+    def test_a_table_says_how_many_copies_there_were(self):
+        found = results_of({self.BUSY: self.CELLS})
+        found.add(self.BUSY, "untorn", 3, cell(690, copies=9))
+        notes = " ".join(tables.section(self.BUSY, found)["notes"])
+        self.assertIn("Copies: untorn 5 to 9, memcpy-round 5.", notes)
+        alone = results_of({self.BUSY: {"untorn": cell(690, copies=5)}})
+        self.assertNotIn("Copies", " ".join(tables.section(self.BUSY, alone)["notes"]))
+
+
+class NotAsked(unittest.TestCase):
+    """Who has no figures has empty cells, and there is a reason."""
+
+    def section_of(self, id_, peers):
+        case = case_named(id_)
+        return tables.section(case, results_of({case: {peer: cell(5) for peer in peers}}))
+
+    def test_a_peer_that_was_left_out_has_an_empty_row_and_the_reason(self):
+        python = ", ".join(matrix.PYTHON)
+        for id_ in ("rewrite-duty10-4KiB", "readers16-1MiB"):
+            section = self.section_of(id_, ["untorn", "lmdb"])
+            rows = {row["peer"]: row["cells"][1:] for row in section["rows"]}
+            for peer in matrix.PYTHON:
+                self.assertEqual(set(rows[peer]), {""})
+            self.assertIn(python + ": not asked, to keep the run short.", section["notes"])
+            self.assertNotIn("futex", rows)
+        asked = self.section_of("readers8-1MiB", ["zarr-3"])
+        self.assertNotIn("not asked", " ".join(asked["notes"]))
+
+    def test_every_peer_is_asked_or_has_a_reason_or_is_for_another_workload(self):
+        for case in matrix.full_cases() + matrix.quick_cases():
+            for peer in PEERS:
+                if case.takes(peer):
+                    self.assertIsNone(case.not_asked(peer))
+                elif peer not in matrix.ONLY:
+                    self.assertTrue(case.not_asked(peer), (case.id, peer))
+
+    def test_across_cases_each_empty_cell_has_a_reason(self):
+        cases = [case for case in matrix.full_cases() if case.many]
+        cells = {case: {p: cell(9) for p in PEERS if case.takes(p)} for case in cases}
+        found = results_of({case: dict(peers) for case, peers in cells.items()})
+        del found.cells[cases[1], "lmdb"]
+        found.reasons[cases[1], "lmdb"] = "no luck"
+        across = next(one for one in plots.ALL if one.id == "readers-rate")
+        section = plots.section(across, cases, found, "8")
+        rows = {row["peer"]: row["cells"] for row in section["rows"]}
+        there = [bool(text) for text in rows["zarr-3"][1:]]
+        self.assertEqual(there, [case.readers in (1, 8, 64) for case in cases])
+        python = ", ".join(matrix.PYTHON)
+        self.assertIn(
+            python + ", 2, 4, 16, 32: not asked, to keep the run short.", section["notes"]
+        )
+        self.assertIn("lmdb, 2: no luck.", section["notes"])
+        self.assertEqual(len(section["notes"]), 2)
 
 
 if __name__ == "__main__":

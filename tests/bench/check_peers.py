@@ -6,7 +6,6 @@ The programs are those of bench/peers, compiled here with the compiler that CC n
 """
 
 import contextlib
-import glob
 import io
 import json
 import os
@@ -16,11 +15,9 @@ import sys
 import tempfile
 import unittest
 
+from peer_programs import BENCH, HERE, compile_peer, run_cell
 from waiting import gone, wait_for
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.abspath(os.environ.get("TOP") or os.path.join(HERE, "../.."))
-BENCH = os.path.join(TOP, "bench")
 sys.path[:0] = [os.path.join(BENCH, name) for name in ("harness", "peers", "support")]
 
 import run_matrix as matrix  # noqa: E402
@@ -192,32 +189,15 @@ class Counts(unittest.TestCase):
     def setUpClass(cls):
         cls.held = tempfile.TemporaryDirectory()
         cls.program = os.path.join(cls.held.name, "known")
-        parts = glob.glob(os.path.join(BENCH, "peers/*.c"))
-        sources = [p for p in parts if not os.path.basename(p).startswith("peer_")]
-        sources += [os.path.join(BENCH, "peers/peer_main.c"), os.path.join(HERE, "known_peer.c")]
-        sources += [os.path.join(BENCH, "support", n) for n in ("machine.c", "child.c")]
-        command = os.environ.get("CC", "cc").split() + ["-std=c11", "-D_GNU_SOURCE", "-O1"]
-        command += ["-pthread", "-I" + BENCH, "-I" + os.path.join(TOP, "include")]
-        command += ["-o", cls.program] + sources + ["-lm"]
-        subprocess.run(command, check=True)
+        compile_peer(os.path.join(HERE, "known_peer.c"), cls.program)
 
     @classmethod
     def tearDownClass(cls):
         cls.held.cleanup()
 
     def cell(self, workload, size, fault="", seconds="0.02"):
-        command = [self.program, "--workload", workload, "--bytes", str(size)]
-        environment = dict(os.environ, UNTORN_TEST_FAULT=fault)
-        done = subprocess.run(
-            command + ["--seconds", seconds],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        self.assertEqual(done.returncode, 0, done.stderr)
-        cell = json.loads(done.stdout)
+        arguments = ("--workload", workload, "--bytes", size, "--seconds", seconds)
+        cell = run_cell(self.program, *arguments, UNTORN_TEST_FAULT=fault)
         self.assertEqual(cell["version"], '"known" \\ 1')
         return cell
 

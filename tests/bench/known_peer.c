@@ -2,7 +2,8 @@
 /*
  * A peer whose faults are known, for check_peers.py: what the processes of a cell
  * count of it has to be just that.  It keeps no array, only the number of the
- * last round and how much was appended; a read makes up what it returns.
+ * last round and how much was appended; a read makes up what it returns.  Its
+ * copies are the rounds that there were when the last reader opened it.
  * UNTORN_TEST_FAULT says what is wrong:
  *
  *   torn      every fifth read has one wrong word
@@ -10,6 +11,8 @@
  *   slow      a read takes 30 us
  *   huge      a read takes 200 ms, longer than all that is measured
  *   endless   the 3000th read and those behind it do not end before their deadline
+ *   writes    a commit takes 1 ms
+ *   ages      a commit takes 300 ms
  *   lost      what is appended, or committed, is not all there afterwards
  */
 #include "peers/peer.h"
@@ -23,7 +26,7 @@
 #include <stdlib.h>
 
 struct known {
-    _Atomic uint64_t round, length;
+    _Atomic uint64_t round, length, opened;
 };
 
 static struct peer_layout layout;
@@ -43,13 +46,24 @@ static const char *make(const struct peer_layout *wanted) {
     return NULL;
 }
 
-static void write_round(uint64_t round) {
-    atomic_store(&known->round, round - (fault == 'l' && round > 1));
-}
-
 static void spin_until(int64_t time) {
     while (bench_now() < time)
         bench_relax();
+}
+
+static void write_round(uint64_t round) {
+    if (fault == 'w' || fault == 'a')
+        spin_until(bench_now() + (fault == 'w' ? 1000000 : 300000000));
+    atomic_store(&known->round, round - (fault == 'l' && round > 1));
+}
+
+static void reader_open(const struct peer_layout *wanted) {
+    (void)wanted;
+    atomic_store(&known->opened, atomic_load(&known->round));
+}
+
+static unsigned copies(void) {
+    return (unsigned)atomic_load(&known->opened);
 }
 
 static uint64_t read_whole(void *buffer, const void **data, int64_t deadline) {
@@ -93,6 +107,8 @@ int main(int argc, char **argv) {
     static const struct peer peer = {.name = "known",
                                      .version = version,
                                      .make = make,
+                                     .reader_open = reader_open,
+                                     .copies = copies,
                                      .write = write_round,
                                      .read = read_whole,
                                      .append_begin = append_begin,

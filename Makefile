@@ -211,12 +211,14 @@ bench bench-full: deps-bench
 	$(Q)$(MAKE) --no-print-directory all benches
 	$(Q)$(run_env) BENCH_TIER=$(tier) bench/run.sh
 
-# Figures in the docs are those of a full run that somebody has looked at.
+# Figures in the docs are those of a full run that somebody has looked at; all of it is made from its
+# results by the harness as it is now.
 performance-doc:
 	$(Q)grep -q '^ "tier": "full",$$' $(B)/bench/results.json || { \
 	    echo '$(B)/bench/results.json is of no full run; make bench-full writes one.' >&2; exit 1; }
-	$(Q)mkdir -p docs/plots && rm -f docs/plots/*.svg && cp $(B)/bench/performance.md docs/ && \
-	    find $(B)/bench/plots -name '*.svg' -exec cp {} docs/plots/ \;
+	$(Q)python3 -B bench/harness/results.py $(B)/bench/results.json $(B)/bench
+	$(Q)rm -rf docs/performance docs/plots && cd $(B)/bench && \
+	    cp -R performance.md performance plots '$(CURDIR)/docs/'
 
 # ---------------------------------------------------------------- what has to be installed
 
@@ -322,7 +324,8 @@ $(B)/man/%.5: docs/man/markdown_to_man.awk include/untorn.h Makefile
 # ---------------------------------------------------------------- install
 
 documents := README.md LICENSE $(wildcard docs/*.md)
-doc_plots := $(wildcard docs/plots/*.svg)
+doc_parts := $(wildcard docs/performance/*.md docs/plots/*.svg)# docs/DIRECTORY/FILE
+doc_part_dirs := $(sort $(notdir $(patsubst %/,%,$(dir $(doc_parts)))))
 
 install: all man
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)' \
@@ -343,8 +346,9 @@ install: all man
 	@for call in $(calls); do \
 	    echo '.so man3/untorn.3' >'$(DESTDIR)$(mandir)'/man3/$$call.3 || exit 1; done
 	$(INSTALL) -m 644 $(documents) '$(DESTDIR)$(docdir)'
-	[ -z '$(doc_plots)' ] || { $(INSTALL) -d '$(DESTDIR)$(docdir)/plots' && \
-	    $(INSTALL) -m 644 $(doc_plots) '$(DESTDIR)$(docdir)/plots'; }
+	for d in $(doc_part_dirs); do $(INSTALL) -d '$(DESTDIR)$(docdir)'/$$d || exit 1; done
+	@for part in $(doc_parts:docs/%=%); do \
+	    $(INSTALL) -m 644 docs/$$part '$(DESTDIR)$(docdir)'/$$part || exit 1; done
 	$(INSTALL) -m 644 src/tools/untorn.bash-completion '$(DESTDIR)$(bashcompletiondir)/untorn'
 	ln -sf untorn '$(DESTDIR)$(bashcompletiondir)/shmstat'
 	@# Programs find a new library only once the loader's cache knows it.
@@ -361,8 +365,8 @@ uninstall:
 	@for page in $(notdir $(man_pages)) $(addsuffix .3,$(calls)); do \
 	    rm -f '$(DESTDIR)$(mandir)'/man$${page##*.}/$$page; done
 	@for document in $(notdir $(documents)); do rm -f '$(DESTDIR)$(docdir)'/$$document; done
-	@for plot in $(notdir $(doc_plots)); do rm -f '$(DESTDIR)$(docdir)'/plots/$$plot; done
-	@rmdir '$(DESTDIR)$(docdir)/plots' '$(DESTDIR)$(docdir)' 2>/dev/null || true
+	@for part in $(doc_parts:docs/%=%); do rm -f '$(DESTDIR)$(docdir)'/$$part; done
+	@for d in $(doc_part_dirs) ''; do rmdir '$(DESTDIR)$(docdir)'/$$d 2>/dev/null || true; done
 
 # The same bytes for the same commit, whoever makes it: git archive takes names, modes and times
 # from the commit, and gzip -n leaves out its own.

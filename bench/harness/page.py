@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The report as one HTML page that needs nothing beside it: style and plots are inlined.
 
+A table of contents; the goals, those first that are not met; then, question by question, plots, the
+answer in short (overview.py), and all tables.
+
 No scripts; light or dark as the reader's surroundings are; wide tables and plots scroll by
 themselves, so that the page fits a telephone.  It is well-formed XML, too, so that a test can
 parse it strictly.
@@ -8,6 +11,8 @@ parse it strictly.
 
 from html import escape
 
+import goals
+import overview
 import plot as plots
 import sections
 import words
@@ -29,10 +34,12 @@ a{color:var(--link)}p{margin:.5rem 0;max-width:46rem}.soft{color:var(--soft);fon
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--rule);text-align:left;
 vertical-align:top;white-space:nowrap}
-th{background:var(--shade)}td:first-child,td.wide{white-space:normal;min-width:11rem}td.wide{min-width:15rem}
+th{background:var(--shade)}td:first-child,td.wide{white-space:normal;min-width:11rem}
+td.wide{min-width:15rem}
 .n{text-align:right}.met{color:var(--good)}.not-met{color:var(--bad);font-weight:600}
 figure{margin:1rem 0}svg.plot{min-width:34rem;max-width:100%;height:auto;display:block}
-nav ul{columns:18rem;padding-left:1.2rem}nav li{break-inside:avoid}
+h4{font-size:1rem;margin:1.2rem 0 .3rem}nav ul{padding-left:1.2rem}nav li{margin:.15rem 0}
+nav details{display:inline-block;margin:0 0 0 .6rem;vertical-align:top}
 details{margin:.4rem 0}summary{cursor:pointer;color:var(--soft)}
 """
 
@@ -65,17 +72,36 @@ def _cell(text, right, classes):
     return "<td%s>%s</td>" % (' class="%s"' % kind if kind else "", inside)
 
 
+def _link(section):
+    return Html('<a href="#%s">%s</a>' % (section["id"], escape(section["title"])))
+
+
+def _goals_of(found):
+    rows = [words.goal_cells(goal) + [_link(section)] for section, some in found for goal in some]
+    return table(words.GOAL_COLUMNS + ("section",), rows, {"met": "met", "not met": "not-met"})
+
+
+def _failed(results, section, some):
+    """A section with goals that are not met, and what is said about it."""
+    rows = [row["cells"] for row in goals.rows_of(section, some)]
+    notes = goals.explanations(section, results["sections"])
+    out = ["<h4>%s</h4>" % _link(section)] if rows or notes else []
+    out += table(section["columns"], rows) if rows else []
+    return out + ['<p class="soft">%s</p>' % escape(words.note_text(note)) for note in notes]
+
+
 def _goals(results):
     counts = sections.count_goals(results["sections"])
     out = ['<h2 id="goals">Goals: %s</h2>' % escape(words.goals_text(counts))]
-    rows = []
-    for section in results["sections"]:
-        link = '<a href="#%s">%s</a>' % (section["id"], escape(section["title"]))
-        rows += [words.goal_cells(goal) + [Html(link)] for goal in section["goals"]]
-    if not rows:
-        return out
-    marks = {"met": "met", "not met": "not-met"}
-    return out + table(words.GOAL_COLUMNS + ("section",), rows, marks)
+    for verdict, found in goals.by_verdict(results).items():
+        what = "%d %s" % (counts[verdict], verdict)
+        if verdict == "met":
+            out += ["<details><summary>%s</summary>" % what] + _goals_of(found) + ["</details>"]
+            continue
+        out += ["<h3>%s</h3>" % what.capitalize()] + _goals_of(found)
+        for section, some in found:
+            out += _failed(results, section, some)
+    return out
 
 
 def _parts(results):
@@ -84,14 +110,59 @@ def _parts(results):
     return ['<h2 id="parts">What ran</h2>'] + table(words.PROGRAM_COLUMNS, rows, marks)
 
 
-def _contents(results):
-    out = ['<nav><h2 id="contents">Contents</h2><ul>']
-    for name, members in words.groups(results["sections"]):
-        out.append("<li>%s<ul>" % escape(name))
-        for section in members:
-            out.append('<li><a href="#%s">%s</a></li>' % (section["id"], escape(section["title"])))
-        out.append("</ul></li>")
-    return out + ["</ul></nav>"]
+def _id(i):
+    """Of a chapter; no section's, for none has an underscore."""
+    return "chapter_%d" % i
+
+
+def _contents(chapters, groups):
+    out = ['<nav><h2 id="contents">Contents</h2><ul>', '<li><a href="#goals">Goals</a></li>']
+    for i, chapter in enumerate(chapters):
+        out.append('<li><a href="#%s">%s</a>' % (_id(i), escape(chapter.title)))
+        members = groups.get(chapter.group, [])
+        if members:
+            count = words.count(len(members), "table")
+            out.append("<details><summary>%s</summary><ul>" % count)
+            out += ["<li>%s</li>" % _link(section) for section in members]
+            out.append("</ul></details>")
+        out.append("</li>")
+    more = (("machine", "What it was measured on"), ("parts", "What ran"))
+    return out + ['<li><a href="#%s">%s</a></li>' % one for one in more] + ["</ul></nav>"]
+
+
+def _block(block, drawn):
+    if isinstance(block, overview.Text):
+        return ["<p>%s</p>" % escape(words.note_text(block.text))]
+    if isinstance(block, overview.Items):
+        bold = ["<b>%s</b>" % escape(name) for name, _ in block.items]
+        texts = [": " + escape(text) if text else "" for _, text in block.items]
+        items = ["<li>%s%s</li>" % both for both in zip(bold, texts)]
+        return ["<ul>"] + items + ["</ul>"]
+    if isinstance(block, overview.Plot):
+        name = block.section["id"]
+        if name not in drawn:
+            return []
+        return (
+            ['<figure class="scroll">', drawn[name].strip()]
+            + _data(block.section["plot"])
+            + ["</figure>"]
+        )
+    rows = [
+        [_link(cell.section) if isinstance(cell, overview.Ref) else cell for cell in row]
+        for row in block.rows
+    ]
+    return table(block.columns, rows)
+
+
+def _chapter(i, chapter, members, drawn):
+    out = ['<h2 id="%s">%s</h2>' % (_id(i), escape(chapter.title))]
+    if chapter.group:
+        out.append('<p class="soft">%s</p>' % escape(words.workload(chapter.group)))
+    for block in chapter.blocks:
+        out += _block(block, drawn)
+    for section in members:
+        out += _section(section)
+    return out
 
 
 def _data(plot):
@@ -107,21 +178,27 @@ def _data(plot):
     return ["<details><summary>The plot's data</summary>"] + table(columns, rows) + ["</details>"]
 
 
-def _section(section, drawn):
+def _section(section):
+    """All but its plot, which stands at the head of its chapter."""
     out = ['<section id="%s"><h3>%s</h3>' % (section["id"], escape(section["title"]))]
     out += ['<p class="soft">%s</p>' % escape(words.note_text(note)) for note in section["notes"]]
     if section["rows"]:
         out += table(section["columns"], [row["cells"] for row in section["rows"]])
-    if section["id"] in drawn:
-        out += ['<figure class="scroll">', drawn[section["id"]].strip(), "</figure>"]
-    if "plot" in section:
-        out += _data(section["plot"])
+    elif "plot" in section:
+        out.append("<p>Its plot is above.</p>")
     return out + ["</section>"]
+
+
+def _machine(results):
+    rows = [
+        [k, Html('<span class="wide">%s</span>' % escape(v))] for k, v in results["head"].items()
+    ]
+    return ['<h2 id="machine">What it was measured on</h2>'] + table(("", ""), rows)
 
 
 def render(results, drawn):
     """`drawn`: plots by the id of their section, as plot.draw(..., inline=True) makes them."""
-    head = results["head"]
+    chapters, groups = overview.chapters(results), dict(words.groups(results["sections"]))
     out = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8"/>',
@@ -131,16 +208,10 @@ def render(results, drawn):
         "<h1>Untorn's benchmarks</h1>",
         "<p>%s</p>" % escape(words.TIERS.get(results["tier"], "")),
     ]
-    out += _goals(results)
-    out += ["<p>%s</p>" % escape(text) for text in words.ABOUT]
-    out += _parts(results)
-    out += ['<h2 id="machine">What it was measured on</h2>']
-    out += table(
-        ("", ""), [[k, Html('<span class="wide">%s</span>' % escape(v))] for k, v in head.items()]
-    )
-    out += _contents(results)
-    for name, members in words.groups(results["sections"]):
-        out.append("<h2>%s</h2>" % escape(name))
-        for section in members:
-            out += _section(section, drawn)
+    out += _contents(chapters, groups) + _goals(results)
+    out += ["<h2>How to read the tables</h2>"]
+    out += ["<p>%s</p>" % escape(text) for text in words.ABOUT + (overview.LEGEND,)]
+    for i, chapter in enumerate(chapters):
+        out += _chapter(i, chapter, groups.get(chapter.group, []), drawn)
+    out += _machine(results) + _parts(results)
     return "\n".join(out + ["</body></html>"]) + "\n"

@@ -6,7 +6,7 @@
     results.json     everything; bench/README.md describes its schema
     results.txt      text tables
     index.html       one page with all of it
-    performance.md   Markdown, which refers to the plots
+    performance.md   Markdown, the first page; performance/ has the others (pages.py)
     plots/ID.svg     a section's plot
 
 Files are written whole under another name and renamed, so that nobody opens half of one.
@@ -19,9 +19,10 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
+import front  # noqa: E402
 import joining  # noqa: E402
-import markdown  # noqa: E402
 import page  # noqa: E402
+import pages  # noqa: E402
 import plot as plots  # noqa: E402
 import sections  # noqa: E402
 import text  # noqa: E402
@@ -64,12 +65,26 @@ def _write(path, content):
     os.replace(path + ".new", path)
 
 
-def _draw(results, directory):
-    """The plots' files; returns them by their section's id, to be inlined."""
+def _emptied(directory, ending):
+    """What is left of other results would be taken for these'."""
     os.makedirs(directory, exist_ok=True)
     for name in os.listdir(directory):
-        if name.endswith(".svg"):
+        if name.endswith(ending):
             os.remove(os.path.join(directory, name))
+
+
+def _write_pages(results, directory):
+    site = pages.Site(results)
+    _write(os.path.join(directory, pages.FRONT), front.render(site))
+    below = os.path.join(directory, pages.DIRECTORY)
+    _emptied(below, ".md")
+    for name, content in site.texts().items():
+        _write(os.path.join(below, name), content)
+
+
+def _draw(results, directory):
+    """The plots' files; returns them by their section's id, to be inlined."""
+    _emptied(directory, ".svg")
     drawn = {}
     for section in results["sections"]:
         if "plot" not in section:
@@ -91,7 +106,7 @@ def write(results, directory):
     content = json.dumps(results, indent=1, allow_nan=False) + "\n"
     _write(os.path.join(directory, "results.json"), content)
     _write(os.path.join(directory, "results.txt"), text.render(results))
-    _write(os.path.join(directory, "performance.md"), markdown.render(results))
+    _write_pages(results, directory)
     _write(os.path.join(directory, "index.html"), page.render(results, drawn))
 
 

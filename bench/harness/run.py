@@ -157,7 +157,7 @@ def summary(report, out):
     if any(report["goals"].values()):
         print("\n".join(text.goals_table(report)))
     print("\nThe page: %s/index.html" % out)
-    print("Beside it: results.txt results.json performance.md plots/ raw/")
+    print("Beside it: results.txt results.json performance.md performance/ plots/ raw/")
 
 
 def _interrupt(*_):

@@ -39,6 +39,10 @@ GROUPS = {
     10: "Flush, restart and cache, beside a store",
     11: "The asker's scenario, end to end",
 }
+SHORT = {
+    **{1: "reads", 2: "rewriting", 3: "commits", 4: "appends", 5: "waking", 6: "snapshots"},
+    **{7: "regions", 8: "readers", 9: "scaling", 10: "store", 11: "asker"},
+}
 OTHER = "Memory and tools"
 
 
@@ -76,6 +80,16 @@ def group_name(text):
     if match and int(match.group(1)) in GROUPS:
         return "%d. %s" % (int(match.group(1)), GROUPS[int(match.group(1))])
     return clean(text) or OTHER
+
+
+def plain_name(group):
+    """Without its number."""
+    return re.sub(r"^\d+\. ", "", group)
+
+
+def short_name(group):
+    """A word, for pages and where many groups are named; of unknown ones the whole."""
+    return SHORT.get(group_rank(group)[0], plain_name(group))
 
 
 def group_rank(name):

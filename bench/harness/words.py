@@ -60,7 +60,38 @@ def groups(all_sections):
     return list(found.items())
 
 
+def figure(value):
+    """Three digits: 1.23 M, 45.6 k, 789."""
+    for unit, name in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= unit * 0.9995:
+            return "%.3g%s" % (value / unit, name)
+    return "%.3g" % value
+
+
+def share(value):
+    """Of 1; what is not all or nothing is not rounded to it."""
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    if 0 < value < 0.0005:
+        return "< 0.05 %"
+    return "%.3g %%" % (100 * value)
+
+
+def count(number, what):
+    return "%d %s%s" % (number, what, "" if number == 1 else "s")
+
+
+def workload(group):
+    """`Workload 3: Commits`, or the name of a group without a number."""
+    name = sections.plain_name(group)
+    if name == group:
+        return name
+    return "Workload %d: %s" % (sections.group_rank(group)[0], name)
+
+
 def numeric(rows, i):
-    """Whether column i is one of figures, to stand on the right."""
+    """Whether column i is one of figures, to stand on the right; the first one is of names."""
+    if i == 0:
+        return False
     cells = [row["cells"][i] for row in rows if row["cells"][i]]
     return bool(cells) and all(c.lstrip(" -+<>=~")[:1].isdigit() for c in cells)

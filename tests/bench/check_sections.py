@@ -28,6 +28,10 @@ TEXTS = [
     *("x" * 10**5, "\u0bb5" * 5000),
 ]
 NUMBERS = [0, -1, 1e-320, 1e308, -1e308, HUGE, -HUGE, math.nan, math.inf, -math.inf, True, False]
+PEERS = ["untorn", "untorn-x", "memcpy", "seqlock", "other"]  # of whom the report knows something
+COLUMNS = ["case", "reads/s", "untorn's / this", "goal", "lowest - highest"]
+VALUES = ["torn", "checked", "reads", "ratio", "new_share", "untorn_ratio"]
+VALUES += ["untorn_ratio_low", "untorn_ratio_high"]
 OTHERS = [None, [], {}, [[]], {"a": []}, [None], 7, 1.5]
 
 
@@ -130,8 +134,12 @@ class Anything:
         return self.object(title=self.leaf, x=self.axis, y=self.axis, series=series)
 
     def row(self):
-        values = lambda: self.random.choice(OTHERS + [{"a": n} for n in NUMBERS])  # noqa: E731
-        return self.object(cells=lambda: self.some(self.leaf), values=values, peer=self.leaf)
+        values = lambda: self.random.choice(OTHERS + [self.values()] * 4)  # noqa: E731
+        peer = lambda: self.random.choice([*PEERS, self.leaf()])  # noqa: E731
+        return self.object(cells=lambda: self.some(self.leaf), values=values, peer=peer)
+
+    def values(self):
+        return {name: self.random.choice(NUMBERS + [1, 2.5]) for name in VALUES}
 
     def goal(self):
         names = ("text", "ratio", "low", "high", "pairs", "met")
@@ -139,7 +147,8 @@ class Anything:
 
     def section(self):
         fields = dict.fromkeys(("id", "group", "title"), self.leaf)
-        for name, make in (("notes", self.leaf), ("columns", self.leaf), ("rows", self.row)):
+        column = lambda: self.random.choice([*COLUMNS, self.leaf()])  # noqa: E731
+        for name, make in (("notes", self.leaf), ("columns", column), ("rows", self.row)):
             fields[name] = lambda make=make: self.some(make)
         return self.object(**fields, goals=lambda: self.some(self.goal), plot=self.plot)
 

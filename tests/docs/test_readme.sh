@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The README is true: its C blocks compile as they stand with warnings as errors, producer and
-# consumer work together, its files and links exist, its shell examples name commands and options that
-# exist, and its figures are those of docs/performance.md.
+# consumer work together, its files and links (and those of docs/) exist, its shell examples name
+# commands and options that exist, and its figures are those of docs/performance.md.
 #
 # Environment: TOP, BUILD, CC, SAN.
 set -euo pipefail
@@ -92,7 +92,8 @@ awk '/^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$readme" "$TO
 done | sort | uniq -c
 
 echo "== links and files"
-for document in "$readme" "$TOP"/docs/*.md; do
+documents=("$readme" "$TOP"/docs/*.md "$TOP"/docs/performance/*.md)
+for document in "${documents[@]}"; do
     { grep -oE '\]\([^)#]+[)#]' "$document" || true; } | tr -d '])(#' | { grep -v '^http' || true; } |
         while read -r target; do
             [ -e "$(dirname "$document")/$target" ] || fail "$document: no file $target"
@@ -101,7 +102,7 @@ done
 # Links to headings, in the form that GitHub gives them.
 anchors() { sed '/^```/,/^```/d' "$1" | grep '^#' | sed 's/^#* //' | tr 'A-Z' 'a-z' |
     sed 's/[^a-z0-9 _-]//g; s/ /-/g'; }
-for document in "$readme" "$TOP"/docs/*.md; do
+for document in "${documents[@]}"; do
     { grep -oE '\]\([^) ]*#[^)]+\)' "$document" || true; } | sed 's/^](//; s/)$//' |
         { grep -v '^http' || true; } | while IFS='#' read -r target anchor; do
         file=${target:+$(dirname "$document")/$target}

@@ -310,7 +310,9 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     uint64_t reserve = ut_load_relaxed(&super->reserve);
     publisher->commit = ut_load_relaxed(&super->commit);
     publisher->versions = super->versions;
-    publisher->step = super->size / 16 < GROW_STEP ? super->size / 16 : GROW_STEP;
+    publisher->step = GROW_STEP;
+    while (publisher->step > UT_PAGE && publisher->step > super->size / 16)
+        publisher->step /= 2;
     publisher->budget = super->size / 8 < (UINT64_C(1) << 20) ? super->size / 8 : UINT64_C(1) << 20;
     status = ut_alloc_create(UT_HEAP_OFFSET, super->size, &publisher->alloc);
     if (status != UNTORN_OK)

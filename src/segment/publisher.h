@@ -166,7 +166,7 @@ typedef struct ut_publisher {
     uint64_t commit;
     uint64_t reach;
     unsigned versions;
-    uint64_t step;       /* bytes that the file grows by at least */
+    uint64_t step;       /* the file grows to multiples of it; a power of two */
     uint64_t untouched;  /* from here on nobody used the file since it grew; 0: it did not grow,
                             UINT64_MAX: it does not matter */
     int grow_error;      /* errno of the last try to have it grow; 0: none failed */

@@ -218,8 +218,10 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
     publisher->grow_error = 0;
     ut_superblock *super = publisher->segment->super;
     uint64_t reserve = ut_load_relaxed(&super->reserve);
-    uint64_t wanted = bytes > publisher->step ? bytes : publisher->step;
-    wanted = (wanted + UT_PAGE - 1) / UT_PAGE * UT_PAGE;
+    /* Up to a multiple of the step, so that what is free is whole blocks, which are taken from in
+     * order: see array/slot_guess.h. */
+    uint64_t wanted =
+        (reserve + bytes + publisher->step - 1) / publisher->step * publisher->step - reserve;
     uint64_t least = (bytes + UT_PAGE - 1) / UT_PAGE * UT_PAGE;
     uint64_t room = super->size - reserve;
     /* First a good step, then what is just needed. */

@@ -364,8 +364,10 @@ static void chunks(void) {
     bench_note("Chunks of 64 B; 16 of them, spread evenly, are used, or any of all. What any "
                "costs more is cache misses in the leaf of the table and in the chunk; plain memory "
                "has those in the chunk, and is the limit: the goal for any is on the slope above "
-               "plain memory's, repetition by repetition. A read misses them one after the other, "
-               "for the leaf tells where the chunk is; accesses to plain memory overlap");
+               "plain memory's, repetition by repetition. The leaf tells where the chunk is; a "
+               "reader fetches the chunk meanwhile from where it is if chunks lie in the order in "
+               "which they were first written. Accesses to plain memory overlap with each other, "
+               "too");
     bench_plot_begin("scaling-chunks", "Cost against the number of chunks",
                      (struct bench_axis){"chunks of the array", "", 1},
                      (struct bench_axis){"time", "ns", 1});

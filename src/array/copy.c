@@ -19,6 +19,7 @@
 #include "array/box.h"
 #include "array/grid.h"
 #include "array/run.h"
+#include "array/slot_guess.h"
 #include "base/racy_copy.h"
 #include "base/racy_rows.h"
 #include "base/status.h"
@@ -270,6 +271,32 @@ static ut_found overtaken_or_damaged(const walk *w) {
     return still_valid(w) ? UT_DAMAGED : UT_NOT_FOUND;
 }
 
+/* Bytes from the first to the last that the tile takes of its chunk. */
+static size_t tile_span(const walk *w, size_t *begin) {
+    const ut_definition *definition = w->array->definition;
+    size_t last = 0;
+    *begin = 0;
+    for (unsigned axis = 0; axis < definition->rank; axis++) {
+        size_t stride = (size_t)w->chunk_strides[axis];
+        *begin += w->tile.in_chunk[axis] * stride;
+        last += (w->tile.in_chunk[axis] + w->tile.count[axis] - 1) * stride;
+    }
+    return last + definition->dtype.itemsize - *begin;
+}
+
+/* ut_table_lookup(), while the chunk is fetched from where it probably is. */
+static ut_found find_far_cell(walk *w, ut_place *place) {
+    ut_slot_guess *guess = &w->array->guess;
+    size_t begin, bytes = tile_span(w, &begin);
+    uint64_t before = w->tile.cell * ut_slot_spacing(w->array->definition->slot_bytes);
+    ut_slot_guess_fetch(guess, w->hold->segment->base + begin, before, bytes);
+    ut_found found =
+        ut_table_lookup(w->hold->segment, w->descriptor, w->tile.cell, &w->cursor, place);
+    if (found == UT_FOUND && place->ref != 0 && !(place->ref & UT_REF_EVICTED))
+        ut_slot_guess_learn(guess, before, ut_ref_offset(place->ref));
+    return found;
+}
+
 /* ut_table_lookup(), which mostly finds the chunk beside the one before. */
 static inline ut_found find_cell(walk *w, ut_place *place) {
     uint64_t beside = w->tile.cell - w->cursor.first;
@@ -279,6 +306,8 @@ static inline ut_found find_cell(walk *w, ut_place *place) {
                    ? UT_FOUND
                    : UT_DAMAGED;
     }
+    if (ut_kind_depth(w->descriptor->kind) >= UT_GUESS_DEPTH)
+        return find_far_cell(w, place);
     return ut_table_lookup(w->hold->segment, w->descriptor, w->tile.cell, &w->cursor, place);
 }
 

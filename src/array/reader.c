@@ -380,6 +380,7 @@ untorn_status ut_array_resolve(untorn_array *array) {
     array->header = header;
     array->cached.stamp = 0;
     array->checked = array->all_cells = array->single_stamp = 0;
+    array->guess = (ut_slot_guess){0};
     array->serial = reader->serial;
     return UNTORN_OK;
 }

@@ -11,6 +11,7 @@
 
 #include "array/backing.h"
 #include "array/definition.h"
+#include "array/slot_guess.h"
 #include "segment/cell_table.h"
 #include "segment/reader_line.h"
 
@@ -155,6 +156,7 @@ struct untorn_array {
     uint64_t shape[UNTORN_MAX_RANK]; /* that was found to fit it, ... */
     uint64_t cells[UNTORN_MAX_RANK]; /* ... and of its grid */
     uint64_t all_cells;              /* 0: none was yet */
+    ut_slot_guess guess;             /* where chunks lie */
     ut_kept *kept;                   /* scratch */
     size_t kept_capacity;
     ut_definition **former; /* definitions of earlier attachments: info may point there */

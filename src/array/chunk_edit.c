@@ -111,10 +111,10 @@ static untorn_status keep_content(untorn_writer_array *array, const uint64_t *in
 }
 
 untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
-                                  const uint64_t *index, ut_view view, bool keep,
+                                  const uint64_t *index, ut_view *view, bool keep,
                                   unsigned char **memory) {
-    if (view.offset != 0 && view.version == 0) {
-        *memory = at(array, view.offset);
+    if (view->offset != 0 && view->version == 0) {
+        *memory = at(array, view->offset);
         return UNTORN_OK;
     }
     ut_publisher *publisher = &array->writer->publisher;
@@ -130,9 +130,9 @@ untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
         return status;
     *memory = at(array, offset);
     if (publisher->commit != commit) /* what was evicted to make room may be this very chunk */
-        status = ut_chunk_view(array, number, &view);
+        status = ut_chunk_view(array, number, view);
     if (status == UNTORN_OK && keep)
-        status = keep_content(array, index, view, *memory);
+        status = keep_content(array, index, *view, *memory);
     ut_change *change = NULL;
     if (status == UNTORN_OK && (change = ut_changes_put(&object->changes, number)) == NULL)
         status = no_memory(array);
@@ -140,9 +140,9 @@ untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
         ut_space_give(publisher, offset, definition->slot_bytes);
         return status;
     }
-    if (replaces_committed(view) && view.offset != 0)
-        object->dropped.list[object->dropped.count++] =
-            (ut_item){.offset = view.offset, .bytes = definition->slot_bytes, .born = view.version};
+    if (replaces_committed(*view) && view->offset != 0)
+        object->dropped.list[object->dropped.count++] = (ut_item){
+            .offset = view->offset, .bytes = definition->slot_bytes, .born = view->version};
     change->offset = offset;
     change->flags = 0;
     change->version = 0;

@@ -85,7 +85,7 @@ static untorn_status tile_memory(untorn_writer_array *array, const ut_tile *tile
         *memory = array->writer->segment.base + view.offset;
         array->object->data_changed = true;
     } else {
-        status = ut_chunk_own_viewed(array, tile->cell, tile->index, view,
+        status = ut_chunk_own_viewed(array, tile->cell, tile->index, &view,
                                      !covers_visible(array, tile), memory);
     }
     return status;
@@ -461,8 +461,9 @@ untorn_status untorn_chunk_done(untorn_writer_array *array, const uint64_t *inde
     if (!alone)
         pthread_mutex_lock(&writer->filling_lock);
     struct ut_filling *filling = find_filling(writer, array, number);
-    if (filling != NULL)
-        *filling = writer->filling[--writer->filling_count];
+    /* Mostly it is the last; and a copy in one piece of what was just stored in two has to wait. */
+    if (filling != NULL && filling != &writer->filling[--writer->filling_count])
+        *filling = writer->filling[writer->filling_count];
     if (!alone)
         pthread_mutex_unlock(&writer->filling_lock);
     if (filling == NULL)

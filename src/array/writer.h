@@ -106,15 +106,16 @@ typedef struct ut_view {
 untorn_status ut_chunk_view(untorn_writer_array *array, uint64_t number, ut_view *view);
 
 /* A slot for the chunk, whose view this is, that is ours.  `keep`: with the present content, fill
- * value included; else undefined. */
+ * value included; else undefined.  The view changes if making room evicts the chunk; it is not
+ * passed by value because a copy by larger pieces than it was just stored in has to wait. */
 untorn_status ut_chunk_own_viewed(untorn_writer_array *array, uint64_t number,
-                                  const uint64_t *index, ut_view view, bool keep,
+                                  const uint64_t *index, ut_view *view, bool keep,
                                   unsigned char **memory);
 static inline untorn_status ut_chunk_own(untorn_writer_array *array, uint64_t number,
                                          const uint64_t *index, bool keep, unsigned char **memory) {
     ut_view view;
     untorn_status status = ut_chunk_view(array, number, &view);
-    return status == UNTORN_OK ? ut_chunk_own_viewed(array, number, index, view, keep, memory)
+    return status == UNTORN_OK ? ut_chunk_own_viewed(array, number, index, &view, keep, memory)
                                : status;
 }
 

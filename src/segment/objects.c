@@ -12,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-untorn_status ut_items_reserve(ut_items *items, size_t more) {
-    if (items->capacity - items->count >= more)
-        return UNTORN_OK;
+untorn_status ut_items_grow(ut_items *items, size_t more) {
     size_t capacity =
         items->capacity * 2 > items->count + more ? items->capacity * 2 : items->count + more;
     ut_item *list = realloc(items->list, capacity * sizeof *list);
@@ -59,7 +57,7 @@ static bool build_index(ut_changes *changes, size_t size) {
     return true;
 }
 
-ut_change *ut_changes_find(const ut_changes *changes, uint64_t number) {
+ut_change *ut_changes_search(const ut_changes *changes, uint64_t number) {
     if (changes->index_size == 0) {
         for (size_t i = changes->count; i-- > 0;)
             if (changes->list[i].number == number)
@@ -76,7 +74,7 @@ ut_change *ut_changes_find(const ut_changes *changes, uint64_t number) {
     return NULL;
 }
 
-ut_change *ut_changes_put(ut_changes *changes, uint64_t number) {
+ut_change *ut_changes_put_any(ut_changes *changes, uint64_t number) {
     ut_change *change = ut_changes_find(changes, number);
     if (change != NULL)
         return change;

@@ -158,9 +158,9 @@ static void settle(ut_publisher *publisher, ut_object *object) {
     object->now.stamp = object->generation;
     object->ring_commits[object->generation & (object->ring_entries - 1)] = object->next.commit;
     if (object->dropped.count != 0)
-        ut_space_supersede_all(object, &object->dropped, object->next.commit);
+        ut_space_supersede_all(publisher, object, &object->dropped, object->next.commit);
     if (object->nodes.count != 0)
-        ut_space_supersede_all(object, &object->nodes, object->next.commit);
+        ut_space_supersede_all(publisher, object, &object->nodes, object->next.commit);
     ut_space_list(publisher, object);
     ut_object_clear_transaction(object);
 }
@@ -239,6 +239,7 @@ untorn_status ut_publish(ut_publisher *publisher, ut_object *const *objects, siz
         close_window(publisher, objects[i]);
         settle(publisher, objects[i]);
     }
+    ut_space_age(publisher);
     if (list != 0)
         ut_space_give(publisher, list, count * sizeof(ut_record_entry));
     return UNTORN_OK;

@@ -40,7 +40,10 @@ typedef struct ut_items {
     ut_item *list;
     size_t count, capacity;
 } ut_items;
-untorn_status ut_items_reserve(ut_items *items, size_t more);
+untorn_status ut_items_grow(ut_items *items, size_t more);
+static inline untorn_status ut_items_reserve(ut_items *items, size_t more) {
+    return items->capacity - items->count >= more ? UNTORN_OK : ut_items_grow(items, more);
+}
 untorn_status ut_items_push(ut_items *items, ut_item item);
 
 /* What a transaction does to one chunk's cell. */
@@ -58,9 +61,20 @@ typedef struct ut_changes {
     uint32_t *index; /* open addressing over list; built above a few entries */
     size_t index_size;
 } ut_changes;
-ut_change *ut_changes_find(const ut_changes *changes, uint64_t number);
+ut_change *ut_changes_search(const ut_changes *changes, uint64_t number);
+/* Most often the first chunk of its transaction is asked for. */
+static inline ut_change *ut_changes_find(const ut_changes *changes, uint64_t number) {
+    return changes->count == 0 ? NULL : ut_changes_search(changes, number);
+}
 /* Find or add (zeroed but for its number). NULL: out of memory. */
-ut_change *ut_changes_put(ut_changes *changes, uint64_t number);
+ut_change *ut_changes_put_any(ut_changes *changes, uint64_t number);
+static inline ut_change *ut_changes_put(ut_changes *changes, uint64_t number) {
+    if (changes->count != 0 || changes->capacity == 0)
+        return ut_changes_put_any(changes, number);
+    changes->list[0] = (ut_change){.number = number};
+    changes->count = 1;
+    return &changes->list[0];
+}
 void ut_changes_sort(ut_changes *changes);
 void ut_changes_clear(ut_changes *changes);
 void ut_changes_free(ut_changes *changes);
@@ -171,6 +185,9 @@ typedef struct ut_publisher {
                             UINT64_MAX: it does not matter */
     int grow_error;      /* errno of the last try to have it grow; 0: none failed */
     uint64_t budget;     /* superseded bytes an object keeps beyond its versions */
+    uint64_t aged;       /* what was superseded by this commit or an earlier one has had time */
+    uint64_t age_begin;  /* the next value of `aged`, */
+    uint64_t age_bytes;  /* once this much was superseded since */
     uint64_t ring_bytes; /* in large rings */
     ut_object **objects; /* by header index */
     uint32_t object_count, object_capacity;
@@ -230,11 +247,18 @@ bool ut_space_relieve(ut_publisher *publisher, uint64_t bytes);
 /* Give back what no published generation ever reached. */
 void ut_space_give(ut_publisher *publisher, uint64_t offset, uint64_t bytes);
 /* Queue what the object's newest generation does not reach any more. */
-untorn_status ut_space_reserve_queue(ut_object *object, size_t more);
+untorn_status ut_space_grow_queue(ut_object *object, size_t more);
+static inline untorn_status ut_space_reserve_queue(ut_object *object, size_t more) {
+    return object->queue_capacity - object->queue_count >= more ? UNTORN_OK
+                                                                : ut_space_grow_queue(object, more);
+}
 void ut_space_supersede(ut_publisher *publisher, ut_object *object, const ut_item *item);
 /* The same of each of the items, whatever they say of commit and generation: they are of this
  * commit and the object's newest generation.  Room in the queue is reserved. */
-void ut_space_supersede_all(ut_object *object, const ut_items *items, uint64_t commit);
+void ut_space_supersede_all(ut_publisher *publisher, ut_object *object, const ut_items *items,
+                            uint64_t commit);
+/* After a commit: reckon with how much it superseded. */
+void ut_space_age(ut_publisher *publisher);
 /* After the object's generation moved on or its queue grew. */
 void ut_space_list(ut_publisher *publisher, ut_object *object);
 /* After pins ended: free what none holds any more. */

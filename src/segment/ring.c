@@ -4,7 +4,9 @@
  * list of those that pins still need.
  *
  * A ring has 8 slots; a busy object gets one of 64, so that a reader who was
- * away for a microsecond still finds the generation it saw.  The old ring is
+ * away for a microsecond still finds the generation it saw.  It keeps 8 where 8
+ * generations reach back far enough, as with many arrays that are written
+ * together, all of whose rings no cache would hold.  The old ring is
  * superseded like anything else.  A reader that still has its address has a
  * generation below the one that was published next, or looks at header.ring
  * again after reading, and so never takes what comes to lie there for a
@@ -129,9 +131,34 @@ static void grow_ring(ut_publisher *publisher, ut_object *object) {
     ut_space_supersede(publisher, object, &old);
 }
 
+/* Before the slot of a generation that a pin needs is reused.  Not inline, so that
+ * ut_ring_prepare() is short where there are no pins. */
+static __attribute__((noinline)) untorn_status retain_needed(ut_publisher *publisher,
+                                                             ut_object *object, uint64_t reused,
+                                                             uint64_t commit, uint64_t until) {
+    while (publisher->grants.standing != 0 && !UT_SEEDED(103) &&
+           ut_grants_need(&publisher->grants, commit, until)) {
+        if (retain(publisher, object, reused, until) == UNTORN_OK)
+            break;
+        /* A commit does not fail because of a pin: rather the pin ends. */
+        if (ut_grants_revoke(publisher))
+            ut_space_release_held(publisher);
+        else if (ut_grants_need(&publisher->grants, commit, until))
+            return UNTORN_E_NO_SPACE; /* the flusher's, whose flush must end first */
+    }
+    return UNTORN_OK;
+}
+
+/* Whether the ring of a busy object reaches back less than superseded chunks are kept anyway (see
+ * space.c): a reader that is away for as long would miss the descriptors alone. */
+static bool is_short(const ut_publisher *publisher, const ut_object *object) {
+    uint64_t mask = object->ring_entries - 1;
+    return object->ring_entries < UT_RING_LARGE && object->generation != 0 &&
+           object->ring_commits[(object->generation + 1) & mask] > publisher->aged;
+}
+
 untorn_status ut_ring_prepare(ut_publisher *publisher, ut_object *object) {
-    if (object->ring_entries < UT_RING_LARGE && object->generation % BUSY_GENERATIONS == 0 &&
-        object->generation != 0)
+    if (object->generation % BUSY_GENERATIONS == 0 && is_short(publisher, object))
         grow_ring(publisher, object);
     uint64_t mask = object->ring_entries - 1;
     uint64_t next = object->generation + 1;
@@ -142,15 +169,10 @@ untorn_status ut_ring_prepare(ut_publisher *publisher, ut_object *object) {
     if (commit == 0)
         return UNTORN_OK; /* not there since a writer died */
     uint64_t until = object->ring_commits[(reused + 1) & mask];
-    while (publisher->grants.standing != 0 && !UT_SEEDED(103) &&
-           ut_grants_need(&publisher->grants, commit, until)) {
-        if (retain(publisher, object, reused, until) == UNTORN_OK)
-            break;
-        /* A commit does not fail because of a pin: rather the pin ends. */
-        if (ut_grants_revoke(publisher))
-            ut_space_release_held(publisher);
-        else if (ut_grants_need(&publisher->grants, commit, until))
-            return UNTORN_E_NO_SPACE; /* the flusher's, whose flush must end first */
+    if (publisher->grants.standing != 0) {
+        untorn_status status = retain_needed(publisher, object, reused, commit, until);
+        if (status != UNTORN_OK)
+            return status;
     }
     if (until > publisher->reach)
         publisher->reach = until;

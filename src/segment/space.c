@@ -15,7 +15,12 @@
  *
  * The first is what a steady writer lives on: no books but the queue, and
  * memory that is still in its cache.  How plenty is plenty: more versions make
- * retries rarer, and cost little for small arrays.
+ * retries rarer, and cost little for small arrays.  What counts for a reader is the
+ * time that a version is there, so an object need not keep what was superseded before
+ * the last MiB (`budget`) of everything that was: else each of many arrays that are
+ * written in turn would keep a MiB, and all of them together would be written through
+ * memory that no cache holds.  Large arrays count for little there, or the small ones
+ * beside them would keep nothing.
  *
  * WHAT `versions` PROMISES.  An array that is rewritten keeps its last `versions`
  * generations, so that readers that may not pin have time to copy.  Its writer
@@ -48,16 +53,18 @@
 #include <sys/mman.h>
 #include <sys/statvfs.h>
 
-#define PLENTY_ITEMS 256u                 /* superseded items an object keeps if they are small */
+#define PLENTY_ITEMS 256u /* superseded items an object keeps if they are small */
+/* What an object's part in a commit counts for: its superseded bytes; at least what else is written
+ * for it, descriptor and books; and not so much that small objects beside it would keep nothing. */
+#define AGE_LEAST UINT64_C(512)
+#define AGE_MOST (UINT64_C(64) << 10)
 #define TOUCH_LEAST (UINT64_C(256) << 10) /* mapped at once, */
 #define TOUCH_MOST (UINT64_C(4) << 20)    /* and not more: who fills more has time for faults */
 #define REUSE_AHEAD 16u /* items: what is this far from being reused is prefetched */
 
 /* --- queues --- */
 
-untorn_status ut_space_reserve_queue(ut_object *object, size_t more) {
-    if (object->queue_capacity - object->queue_count >= more)
-        return UNTORN_OK;
+untorn_status ut_space_grow_queue(ut_object *object, size_t more) {
     size_t capacity = object->queue_capacity != 0 ? object->queue_capacity : 16;
     while (capacity - object->queue_count < more)
         capacity *= 2;
@@ -81,19 +88,30 @@ void ut_space_supersede(ut_publisher *publisher, ut_object *object, const ut_ite
     object->queue_bytes += item->bytes;
 }
 
-void ut_space_supersede_all(ut_object *object, const ut_items *items, uint64_t commit) {
+void ut_space_supersede_all(ut_publisher *publisher, ut_object *object, const ut_items *items,
+                            uint64_t commit) {
     size_t mask = object->queue_capacity - 1, tail = object->queue_head + object->queue_count;
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, generation = object->generation;
     ut_check(items->count <= object->queue_capacity - object->queue_count);
-    for (size_t i = 0; i < items->count; i++) {
-        ut_item *item = &object->queue[tail++ & mask];
-        *item = items->list[i];
-        item->commit = commit;
-        item->generation = object->generation;
-        bytes += item->bytes;
+    for (const ut_item *from = items->list, *end = from + items->count; from < end; from++) {
+        object->queue[tail++ & mask] = (ut_item){.offset = from->offset,
+                                                 .bytes = from->bytes,
+                                                 .born = from->born,
+                                                 .commit = commit,
+                                                 .generation = generation};
+        bytes += from->bytes;
     }
     object->queue_count += items->count;
     object->queue_bytes += bytes;
+    publisher->age_bytes += bytes < AGE_LEAST ? AGE_LEAST : bytes < AGE_MOST ? bytes : AGE_MOST;
+}
+
+void ut_space_age(ut_publisher *publisher) {
+    if (publisher->age_bytes <= publisher->budget / 2)
+        return;
+    publisher->aged = publisher->age_begin;
+    publisher->age_begin = publisher->commit;
+    publisher->age_bytes = 0;
 }
 
 static ut_item *queue_first(ut_object *object) {
@@ -250,11 +268,18 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
 
 /* --- taking --- */
 
+/* Whether what the object superseded first has had as much time as a budget's worth of writing, by
+ * whatever objects, takes. */
+static inline bool is_aged(const ut_publisher *publisher, const ut_object *object) {
+    return object->queue_count != 0 && object->queue[object->queue_head].commit <= publisher->aged;
+}
+
 /* Whether the object keeps more than it should.  Nodes, which are taken while publishing, follow
  * the chunks of their transaction: so a writer that changes as much each time takes either all that
  * it superseded once, in that order, or nothing, and each piece finds one of its own size. */
-static bool has_plenty(const ut_publisher *publisher, ut_object *object) {
-    bool plenty = object->queue_bytes > publisher->budget || object->queue_count > PLENTY_ITEMS;
+static inline bool has_plenty(const ut_publisher *publisher, ut_object *object) {
+    bool plenty = object->queue_count > PLENTY_ITEMS || object->queue_bytes > publisher->budget ||
+                  is_aged(publisher, object);
     if (!publisher->publishing)
         object->reusing = plenty;
     return plenty || (object->reusing && object->queue_count > PLENTY_ITEMS / 2);
@@ -273,10 +298,13 @@ static void prefetch_reuse(const ut_publisher *publisher, const ut_object *objec
  * same size, and there are no pins. */
 static bool take_oldest(ut_publisher *publisher, ut_object *object, uint64_t bytes,
                         uint64_t *offset) {
-    if (!has_plenty(publisher, object) || publisher->grants.standing != 0)
+    if (!has_plenty(publisher, object))
         return false;
     const ut_item *item = &object->queue[object->queue_head];
-    if (item->generation > object->oldest || item->bytes != bytes)
+    if (item->bytes != bytes ||
+        (item->generation > object->oldest && !raise_to_first(publisher, object)))
+        return false;
+    if (publisher->grants.standing != 0) /* by now: raising looks for requests */
         return false;
     *offset = item->offset;
     if (item->commit > publisher->reach)

@@ -245,11 +245,16 @@ static untorn_status cut(update *u, ut_place *place, unsigned level, uint64_t fi
     return UNTORN_OK;
 }
 
-static ut_place place_of(const update *u, const ut_change *change) {
+static inline ut_place chunk_place(const ut_change *change, uint64_t version, uint64_t uid) {
     if (change->offset == 0 && change->flags == 0)
         return (ut_place){0, 0};
-    uint64_t version = change->version != 0 ? change->version : u->version;
-    return (ut_place){ut_ref_make(change->offset, change->flags, version, u->uid, 0), version};
+    if (change->version != 0)
+        version = change->version;
+    return (ut_place){ut_ref_make(change->offset, change->flags, version, uid, 0), version};
+}
+
+static ut_place place_of(const update *u, const ut_change *change) {
+    return chunk_place(change, u->version, u->uid);
 }
 
 /* Whether the sorted changes can be made in this node without changing a cell that somebody may
@@ -395,23 +400,11 @@ static bool is_one_path(const update *u, unsigned depth) {
            object->next.cells <= span_of(depth);
 }
 
-static untorn_status update_table(update *u) {
+/* From the table with this root. */
+static untorn_status update_table(update *u, ut_place root, unsigned depth) {
     ut_object *object = u->object;
-    ut_place root = {object->now.root_ref, object->now.root_version};
-    unsigned depth = ut_kind_depth(object->now.kind);
     untorn_status status = UNTORN_OK;
-    if (object->now.stamp == 0 || ut_object_is_free(object)) {
-        root = (ut_place){0, 0};
-        depth = 0;
-        object->keep = 0;
-    }
     u->visible = object->keep;
-    if (depth == 0 && object->keep == object->now.cells && object->next.cells <= 1) {
-        /* One chunk before and after: its cell is all there is. */
-        object->root = object->changes.count != 0 ? place_of(u, object->changes.list) : root;
-        object->root_depth = 0;
-        return UNTORN_OK;
-    }
     if (is_one_path(u, depth)) {
         const ut_path *path = find_path(u->publisher, object, object->changes.list[0].number);
         if (path != NULL) {
@@ -451,13 +444,29 @@ static untorn_status update_table(update *u) {
 }
 
 untorn_status ut_table_update(ut_publisher *publisher, ut_object *object) {
+    uint64_t version = publisher->commit + 1;
+    ut_place root = {object->now.root_ref, object->now.root_version};
+    unsigned depth = ut_kind_depth(object->now.kind);
+    object->nodes.count = object->fresh.count = 0;
+    if (ut_object_is_free(object)) {
+        root = (ut_place){0, 0};
+        depth = 0;
+        object->keep = 0;
+    }
+    if (depth == 0 && object->keep == object->now.cells && object->next.cells <= 1) {
+        /* One chunk before and after: its cell is all there is. */
+        object->root = object->changes.count == 0
+                           ? root
+                           : chunk_place(object->changes.list, version, object->next.uid);
+        object->root_depth = 0;
+        return UNTORN_OK;
+    }
     update u = {.publisher = publisher,
                 .object = object,
-                .version = publisher->commit + 1,
+                .version = version,
                 .uid = object->next.uid,
                 .collapse = object->evicting};
-    object->nodes.count = object->fresh.count = 0;
-    untorn_status status = update_table(&u);
+    untorn_status status = update_table(&u, root, depth);
     if (status != UNTORN_OK)
         ut_table_undo(publisher, object);
     return status;

@@ -277,8 +277,7 @@ static inline bool asks_for_all(const untorn_reader *reader, const untorn_reques
 }
 
 /* Another generation than the last one, as of the attempt's commit. */
-__attribute__((noinline)) static ut_found look_single_up(ut_attempts *attempts,
-                                                         untorn_array *array) {
+static inline ut_found look_single_up(ut_attempts *attempts, untorn_array *array) {
     ut_found found = ut_attempts_descriptor(attempts, array->header, &array->cached);
     size_t bytes;
     if (found != UT_FOUND)
@@ -294,8 +293,8 @@ __attribute__((noinline)) static ut_found look_single_up(ut_attempts *attempts,
     return UT_FOUND;
 }
 
-/* Have array->single be its chunk as of the attempt's commit. */
-static inline ut_found find_single(ut_attempts *attempts, untorn_array *array) {
+/* Whether array->single is its chunk as of the attempt's commit, whatever that was last time. */
+static inline bool single_known(const ut_attempts *attempts, const untorn_array *array) {
     uint64_t stamp = array->single_stamp;
     /* Acquire: as in ut_descriptor_at(). */
     uint64_t generation = ut_load_acquire(&array->header->generation);
@@ -303,38 +302,86 @@ static inline ut_found find_single(ut_attempts *attempts, untorn_array *array) {
     /* What the handle has is live at the commit if it is the newest and not above it. */
     if ((generation == stamp || UT_SEEDED(341)) && stamp != 0 && array->cached.stamp == stamp &&
         array->cached.commit <= attempts->hold.commit)
-        return UT_FOUND;
-    return look_single_up(attempts, array);
+        return true;
+    ut_single_prefetch_descriptor(attempts->hold.segment, array->header, generation);
+    return false;
 }
 
 static inline void answer(untorn_request *request, const ut_descriptor *descriptor) {
     unsigned rank = ut_kind_rank(descriptor->kind);
     request->generation = descriptor->stamp;
     request->commit = descriptor->commit;
-    for (unsigned axis = 0; axis < rank; axis++)
-        request->shape[axis] = request->counted[axis] = descriptor->shape[axis];
+    if (__builtin_expect(rank == 1, 1))
+        request->shape[0] = request->counted[0] = descriptor->shape[0];
+    else
+        for (unsigned axis = 0; axis < rank; axis++)
+            request->shape[axis] = request->counted[axis] = descriptor->shape[axis];
+}
+
+/* Those of the bits in `changed`. */
+__attribute__((noinline)) static ut_found
+look_changed_up(ut_attempts *attempts, untorn_request *requests, uint64_t changed) {
+    for (; changed != 0; changed &= changed - 1) {
+        untorn_request *request = &requests[(unsigned)__builtin_ctzll(changed)];
+        ut_found found = look_single_up(attempts, request->array);
+        if (found != UT_FOUND)
+            return found;
+        answer(request, &request->array->cached);
+    }
+    return UT_FOUND;
+}
+
+/*
+ * Have each array->single be the array's chunk as of the attempt's commit, and answer all but the
+ * bytes.
+ *
+ * What changed since is in the cache of the writer's processor, and each step leads to the next:
+ * header, descriptor, chunk.  So it is one step for all arrays before the next step of any, and
+ * each asks for what the next needs, for all of it to be on its way at the same time.  And copying
+ * drives the handles and requests out of the nearest cache, so they are done with before.
+ */
+static ut_found find_singles(ut_attempts *attempts, untorn_request *requests, size_t count) {
+    while (count != 0) {
+        size_t block = count < 64 ? count : 64;
+        uint64_t changed = 0;
+        for (size_t i = 0; i < block; i++) {
+            if (!asks_for_all(attempts->reader, &requests[i]))
+                return UT_DAMAGED;
+            untorn_array *array = requests[i].array;
+            if (single_known(attempts, array))
+                answer(&requests[i], &array->cached);
+            else
+                changed |= UINT64_C(1) << i;
+        }
+        ut_found found = changed == 0 ? UT_FOUND : look_changed_up(attempts, requests, changed);
+        if (found != UT_FOUND)
+            return found;
+        requests += block;
+        count -= block;
+    }
+    return UT_FOUND;
 }
 
 /* UT_NOT_FOUND: overtaken.  UT_DAMAGED: not for this way to decide. */
 static ut_found try_singles(ut_attempts *attempts, untorn_request *requests, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (!asks_for_all(attempts->reader, &requests[i]))
-            return UT_DAMAGED;
-        ut_found found = find_single(attempts, requests[i].array);
-        if (found != UT_FOUND)
-            return found;
-    }
+    ut_found found = find_singles(attempts, requests, count);
+    if (found != UT_FOUND)
+        return found;
     UT_STEP("descriptors gathered");
     for (size_t i = 0; i < count; i++) {
-        untorn_request *request = &requests[i];
-        untorn_array *array = request->array;
-        if (array->single_bytes > request->capacity)
+        const untorn_request *request = &requests[i];
+        const untorn_array *array = request->array;
+        size_t bytes = array->single_bytes;
+        if (bytes > request->capacity)
             return UT_DAMAGED;
-        ut_racy_copy(request->destination, array->single, array->single_bytes);
+        if (bytes >= UT_LONG_COPY && i + 1 < count) {
+            __builtin_prefetch(requests[i + 1].array->header);
+            ut_single_prefetch((uintptr_t)requests[i + 1].array->single);
+        }
+        ut_racy_copy(request->destination, array->single, bytes);
         UT_STEP("tile copied");
         if (!ut_window_holds(array->header, array->single_stamp) && !UT_SEEDED(342))
             return UT_NOT_FOUND;
-        answer(request, &array->cached);
     }
     return UT_FOUND;
 }

@@ -45,12 +45,20 @@ static untorn_status add_member(untorn_snapshot *snapshot, uint32_t index,
 /* A listed array's handle may be closed before the snapshot is: so this is another one, in the
  * snapshot's memory, which begins with what that one knows, found to fit its descriptor. */
 static void add_listed(untorn_snapshot *snapshot, const untorn_array *listed) {
-    untorn_array *array = &snapshot->handles[snapshot->count];
-    ut_snapshot_member *member = &snapshot->members[snapshot->count++];
+    size_t place = snapshot->count++;
+    untorn_array *array = &snapshot->handles[place];
+    ut_snapshot_member *member = &snapshot->members[place];
     unsigned rank = listed->definition->rank;
+    /* Held by the last snapshot in this memory, which mostly is of the same arrays. */
+    ut_definition *former = place < snapshot->held ? array->definition : NULL;
     /* Not all of it: what is long is only as long as the rank says. */
     memcpy(array, listed, offsetof(untorn_array, cached));
-    ut_definition_hold(array->definition);
+    if (former != array->definition) {
+        ut_definition_hold(array->definition);
+        ut_definition_drop(former);
+    }
+    if (snapshot->held <= place)
+        snapshot->held = place + 1;
     array->again = 0;
     array->cached.stamp = 0;
     array->checked = listed->checked;
@@ -59,6 +67,7 @@ static void add_listed(untorn_snapshot *snapshot, const untorn_array *listed) {
         array->cells[axis] = listed->cells[axis];
     }
     array->all_cells = listed->all_cells;
+    array->guess = listed->guess;
     array->kept = NULL;
     array->kept_capacity = 0;
     array->former = NULL;
@@ -71,11 +80,9 @@ static void add_listed(untorn_snapshot *snapshot, const untorn_array *listed) {
 }
 
 static void drop_members(untorn_snapshot *snapshot) {
-    for (size_t i = 0; i < snapshot->count; i++)
-        if (snapshot->listed)
-            ut_definition_drop(snapshot->handles[i].definition);
-        else
-            ut_array_free(snapshot->members[i].array);
+    /* What listed ones hold goes with the memory they are in. */
+    for (size_t i = 0; i < snapshot->count && !snapshot->listed; i++)
+        ut_array_free(snapshot->members[i].array);
     snapshot->count = 0;
 }
 
@@ -109,11 +116,24 @@ static ut_found add_all(untorn_snapshot *snapshot, ut_attempts *attempts, ut_cat
 
 /* --- opening --- */
 
+/* What follows needs the descriptors of these: have those that changed on their way together. */
+static void prefetch_changed(const untorn_snapshot *snapshot, size_t first, size_t count) {
+    size_t end = snapshot->count - first < count ? snapshot->count : first + count;
+    for (size_t i = first; i < end; i++) {
+        const ut_header *header = snapshot->members[i].array->header;
+        uint64_t generation = ut_load_relaxed(&header->generation);
+        if (generation != snapshot->members[i].descriptor.stamp)
+            ut_single_prefetch_descriptor(snapshot->reader->segment, header, generation);
+    }
+}
+
 /* Gather all descriptors for hold.commit; UT_FOUND: and all are valid now. */
 static ut_found gather(untorn_snapshot *snapshot, untorn_status *failure) {
     ut_segment *segment = snapshot->reader->segment;
     ut_hold *hold = &snapshot->hold;
     for (size_t i = 0; i < snapshot->count; i++) {
+        if (i % 64 == 0)
+            prefetch_changed(snapshot, i, 64);
         ut_snapshot_member *member = &snapshot->members[i];
         untorn_array *array = member->array;
         ut_found found =
@@ -262,6 +282,8 @@ free_catalogue:
 #define SPARE_ARRAYS 1024u /* at most, in what is kept */
 
 static void free_snapshot(untorn_snapshot *snapshot) {
+    for (size_t i = 0; i < snapshot->held; i++)
+        ut_definition_drop(snapshot->handles[i].definition);
     free(snapshot->members);
     free(snapshot->handles);
     free(snapshot);
@@ -298,6 +320,7 @@ static untorn_snapshot *make_listed(untorn_reader *reader, size_t count) {
     *snapshot = (untorn_snapshot){.members = snapshot->members,
                                   .handles = snapshot->handles,
                                   .capacity = snapshot->capacity,
+                                  .held = snapshot->held,
                                   .listed = true};
     return snapshot;
 }
@@ -489,6 +512,9 @@ static ut_found read_single(untorn_snapshot *snapshot, ut_snapshot_member *membe
     const void *slot = ut_single_slot(snapshot->hold.segment, definition, descriptor);
     if (slot == NULL)
         return UT_DAMAGED;
+    if (bytes >= UT_LONG_COPY && member + 1 < snapshot->members + snapshot->count)
+        ut_single_prefetch((uintptr_t)snapshot->hold.segment->base +
+                           ut_ref_offset(member[1].descriptor.root_ref));
     ut_racy_copy(destination, slot, bytes);
     UT_STEP("tile copied");
     return ut_hold_valid(&snapshot->hold, member->array->header, descriptor->stamp) ||

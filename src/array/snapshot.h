@@ -31,6 +31,7 @@ struct untorn_snapshot {
     bool listed;               /* of arrays that were named: their handles are the next */
     untorn_array *handles;     /* else each member has one of its own */
     size_t capacity;           /* of members and handles, if listed */
+    size_t held;               /* so many of these handles hold their definition */
     bool groups;               /* are members as well as arrays; see ut_snapshot_open_all() */
     uint64_t catalogue_commit; /* of the catalogue that a snapshot of all is after */
     int64_t catalogue_time;

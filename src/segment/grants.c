@@ -21,15 +21,38 @@
 #include "base/test_hooks.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
+
+/* Sets of lines, a bit each: of so many lines most are never used, and a busy writer looks at what
+ * is asked for and at what stands as often as any reader pins. */
+#define LINE_WORDS (UT_LINES / 64)
+static_assert(UT_LINES % 64 == 0, "sets of lines");
+
+#if defined(__clang__)
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#else
+#define UNROLLED _Pragma("GCC unroll 8")
+#endif
+
+/* The lowest line of the set that is at least `line`; UT_LINES: there is none. */
+static inline unsigned line_from(const uint64_t *set, unsigned line) {
+    for (; line < UT_LINES; line = (line / 64 + 1) * 64) {
+        uint64_t rest = set[line / 64] >> line % 64;
+        if (rest != 0)
+            return line + (unsigned)__builtin_ctzll(rest);
+    }
+    return UT_LINES;
+}
+
+#define FOR_LINES(i, set)                                                                          \
+    for (unsigned i = line_from(set, 0); i < UT_LINES; i = line_from(set, i + 1))
 
 static void recount(ut_grants *grants) {
     grants->standing = 0;
     grants->lowest = UINT64_MAX;
     grants->highest = 0;
-    for (unsigned i = 0; i < UT_LINES; i++) {
-        if (grants->nonce[i] == 0)
-            continue;
+    FOR_LINES(i, grants->lines) {
         grants->standing++;
         if (grants->commit[i] < grants->lowest)
             grants->lowest = grants->commit[i];
@@ -38,12 +61,23 @@ static void recount(ut_grants *grants) {
     }
 }
 
+/* What stands on the line; 0: nothing. */
+static void set_nonce(ut_grants *grants, unsigned line, uint64_t nonce) {
+    uint64_t bit = UINT64_C(1) << line % 64;
+    grants->nonce[line] = nonce;
+    if (nonce != 0)
+        grants->lines[line / 64] |= bit;
+    else
+        grants->lines[line / 64] &= ~bit;
+}
+
 bool ut_grants_need(const ut_grants *grants, uint64_t born, uint64_t until) {
     if (grants->standing == 0 || until <= grants->lowest || born > grants->highest)
         return false;
-    for (unsigned i = 0; i < UT_LINES; i++)
-        if (grants->nonce[i] != 0 && born <= grants->commit[i] && grants->commit[i] < until)
+    FOR_LINES(i, grants->lines) {
+        if (born <= grants->commit[i] && grants->commit[i] < until)
             return true;
+    }
     return false;
 }
 
@@ -58,7 +92,7 @@ static void end(ut_publisher *publisher, unsigned line) {
      * from here on, sees the ack gone. */
     ut_fence_release();
     ut_store_fence();
-    publisher->grants.nonce[line] = 0;
+    set_nonce(&publisher->grants, line, 0);
     recount(&publisher->grants);
 }
 
@@ -103,7 +137,7 @@ static void grant(ut_publisher *publisher, unsigned line, uint64_t nonce, uint64
     ut_store_relaxed(&ack->granted, now);
     /* Pairs with the reader's acquire: the commit belongs to the nonce. */
     ut_store_release(&ack->nonce, nonce);
-    grants->nonce[line] = nonce;
+    set_nonce(grants, line, nonce);
     grants->commit[line] = commit;
     grants->granted[line] = now;
     recount(grants);
@@ -119,6 +153,22 @@ static bool carry_out(ut_publisher *publisher, unsigned line, decision made) {
     return ended;
 }
 
+/* The lines that ask for something else than stands on them.  All are looked at: a hint as to which
+ * of them readers use would have to be believed. */
+static void find_changed(const ut_publisher *publisher, uint64_t *changed) {
+    const ut_line *line = publisher->segment->control->lines;
+    const uint64_t *standing = publisher->grants.nonce;
+    memset(changed, 0, LINE_WORDS * sizeof *changed);
+    for (unsigned first = 0; first < UT_LINES; first += 8, line += 8, standing += 8) {
+        UNROLLED
+        for (unsigned i = 0; i < 8; i++) {
+            /* Relaxed: decide() looks again, and pairs with the reader. */
+            if (__builtin_expect(ut_load_relaxed(&line[i].nonce) != standing[i], 0))
+                changed[first / 64] |= UINT64_C(1) << (first + i) % 64;
+        }
+    }
+}
+
 /*
  * All is decided as things stand before anything ends: who asks for a commit on which a pin stands
  * may be relieving one that is released in the same moment, whichever line comes first.  Then
@@ -131,12 +181,15 @@ void ut_grants_scan(ut_publisher *publisher) {
     ut_store_relaxed(&grants->changes, ut_load_relaxed(&grants->changes) | 1);
     /* Pairs with the one in ut_grants_needed(): the floor is seen here, or this there. */
     ut_fence_seq_cst();
+    uint64_t changed[LINE_WORDS];
+    find_changed(publisher, changed);
     decision made[UT_LINES];
-    for (unsigned i = 0; i < UT_LINES; i++)
+    FOR_LINES(i, changed) {
         made[i] = decide(publisher, i);
+    }
     bool ended = false;
     for (int pass = UT_SEEDED(123) ? 2 : 0; pass < 3; pass++)
-        for (unsigned i = 0; i < UT_LINES; i++) {
+        FOR_LINES(i, changed) {
             bool asks = made[i].nonce != 0;
             if (!made[i].changed || (pass == 0 && !(asks && grants->nonce[i] == 0)) ||
                 (pass == 1 && !(asks && made[i].relieves)))
@@ -168,9 +221,7 @@ bool ut_grants_revoke(ut_publisher *publisher) {
     int newest = -1, expired = -1;
     int64_t lease = (int64_t)publisher->segment->super->lease_ms * 1000000;
     int64_t now = ut_clock_monotonic();
-    for (unsigned i = 0; i < UT_LINES; i++) {
-        if (grants->nonce[i] == 0)
-            continue;
+    FOR_LINES(i, grants->lines) {
         if (!line_owned(publisher, i)) {
             end(publisher, i);
             dead = true;
@@ -220,15 +271,15 @@ void ut_grants_adopt(ut_publisher *publisher) {
     ut_segment *segment = publisher->segment;
     for (unsigned i = 0; i < UT_LINES; i++) {
         ut_ack *ack = &segment->acks[i];
-        grants->nonce[i] = ut_load_relaxed(&ack->nonce);
+        uint64_t nonce = ut_load_relaxed(&ack->nonce);
         grants->commit[i] = ut_load_relaxed(&ack->commit);
         grants->granted[i] = ut_load_relaxed(&ack->granted);
         /* Killed between the two stores of a grant: the nonce was not set, but may be next. */
-        if (grants->nonce[i] != 0 &&
-            (grants->commit[i] > publisher->commit || !line_owned(publisher, i))) {
+        if (nonce != 0 && (grants->commit[i] > publisher->commit || !line_owned(publisher, i))) {
             ut_store_relaxed(&ack->nonce, 0);
-            grants->nonce[i] = 0;
+            nonce = 0;
         }
+        set_nonce(grants, i, nonce);
     }
     ut_fence_release();
     recount(grants);

@@ -150,7 +150,8 @@ typedef struct ut_relief {
 typedef struct ut_grants {
     uint64_t posted; /* control.posted as last seen */
     unsigned standing;
-    uint64_t nonce[UT_LINES]; /* 0: none stands; mirrors acks */
+    uint64_t lines[UT_LINES / 64]; /* on which pins stand, a bit each */
+    uint64_t nonce[UT_LINES];      /* 0: none stands; mirrors acks */
     uint64_t commit[UT_LINES];
     int64_t granted[UT_LINES];
     uint64_t lowest, highest; /* of the standing pins' commits */

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Reading regions of an array, by untorn and by NumPy on plain shared memory.
+"""Reading and writing regions of an array, by untorn and by NumPy on plain shared memory.
 
     bench_regions.py [--quick|--full] [--sections FILE]
 
@@ -10,8 +10,14 @@ lies in chunks, a writer is alive that writes nothing, and every read is checked
 generation.  Chunks make what lies together in them cheaper and what runs along the flat array
 dearer, so that the same regions are read with two chunk shapes.
 
+Both write the same source to the same region, too: untorn into a transaction that is open, and with
+a commit after each.  NumPy writes into shared memory and nothing else: whoever reads meanwhile sees
+it half-written.  A commit keeps the array as it was, so that the first write to a chunk after it
+copies the chunk.
+
 Untorn is called through ctypes, with arguments that are made beforehand; what such a call costs is
-told beside the tables.  What was read is compared with what was written, outside the time.
+told beside the tables.  What was read is compared with what was written, outside the time, and what
+was written with what is read then.
 
 Environment: BUILD (the build directory, default build), UNTORN_LIBRARY, BENCH_TSV as in report.py.
 Needs NumPy; where there is none, it goes on with that of $BUILD/venv-bench.
@@ -83,15 +89,11 @@ def check(reads, functions):
             raise RuntimeError("%s: what is read is not what was written" % (read.slices,))
 
 
-def measure(reads, reader, plain, tier):
-    """Samples of both."""
+def measure(both, tier):
+    """Samples of untorn's functions and of NumPy's for the same places."""
     pairs, least = TIERS[tier]
-    functions = [read.prepare(reader, plain) for read in reads]
-    both = [[pair[which] for pair in functions] for which in (0, 1)]
-    check(reads, both[1])
-    check(reads, both[0])
     costs = [timed(one, 1) for one in both]
-    places = max(1, min(len(reads), int(MOST / max(costs))))
+    places = max(1, min(len(both[0]), int(MOST / max(costs))))
     both = [one[:places] for one in both]
     loops = max(1, int(least / (min(costs) * places)))
     samples = [], []
@@ -99,6 +101,31 @@ def measure(reads, reader, plain, tier):
         for which in (0, 1) if pair % 2 else (1, 0):
             samples[which].append(timed(both[which], loops))
     return samples
+
+
+def measure_reads(reads, reader, plain, tier):
+    both = list(zip(*(read.prepare(reader, plain) for read in reads)))
+    check(reads, both[1])
+    check(reads, both[0])
+    return measure(both, tier)
+
+
+def with_commit(write, commit):
+    def function():
+        write()
+        commit()
+
+    return function
+
+
+def measure_writes(writes, writer, array, plain, tier):
+    """Samples of writes into one transaction, and of such with a commit each."""
+    ours, theirs = zip(*(write.prepare(writer, array, plain) for write in writes))
+    for function in ours + theirs:
+        function()
+    within = measure((ours, theirs), tier)
+    writer.commit()
+    return within, measure(([with_commit(f, writer.commit) for f in ours], theirs), tier)
 
 
 def size_text(size):
@@ -164,20 +191,19 @@ def progress(text):
         print("\r%-78s" % text[:78], end="", file=sys.stderr, flush=True)
 
 
-def section(which, segment, plain, tier):
+def read_section(which, segment, plain, tier):
     name, title, shape, _ = which
     reader = untorn.Reader(segment, name)
     try:
         flat = plain.reshape(shape)
         rows = []
         for case, reads in (cases.three_axes if len(shape) == 3 else cases.two_axes)(shape):
-            ours, theirs = measure(reads, reader, flat, tier)
+            ours, theirs = measure_reads(reads, reader, flat, tier)
             rows.append(row(case, reads[0].expected.nbytes, ours, theirs))
             progress("regions: %s, %s" % (name, case))
         notes = [
             "Processor time, medians of interleaved pairs; up to 16 places of each kind are read "
-            "in turn. The library has no step: a region with one is a request for each place on "
-            "that axis in one call, or the box around it, of which NumPy takes what is wanted.",
+            "in turn.",
             overhead(reader, len(shape), tier),
         ]
     finally:
@@ -188,6 +214,56 @@ def section(which, segment, plain, tier):
         "group": GROUP,
         "title": "Regions of float32, 64 MiB, " + title,
         "notes": notes,
+        "columns": list(COLUMNS),
+        "rows": rows,
+        "goals": [],
+    }
+
+
+def check_written(which, segment, plain):
+    """What untorn's array holds is what NumPy's does."""
+    name, _, shape, _ = which
+    reader = untorn.Reader(segment, name)
+    try:
+        copy = numpy.empty(shape, "f4")
+        untorn.Region(reader, [0] * len(shape), copy).read()
+        if not numpy.array_equal(copy, plain.reshape(shape)):
+            raise RuntimeError("%s: what was written is not what is read" % name)
+    finally:
+        reader.close()
+
+
+def write_section(which, plain, tier):
+    name, title, shape, chunks = which
+    segment = "bench-regions-%s-%d" % (name, os.getpid())
+    # Enough for the four versions that a segment keeps, when each changes every chunk.
+    writer = untorn.Writer(segment, size=8 * plain.nbytes)
+    rows = []
+    try:
+        array = writer.define(name, "f4", shape, chunks)
+        writer.write(array, plain)
+        writer.commit()
+        kinds = cases.three_axes_written if len(shape) == 3 else cases.two_axes_written
+        for case, writes in kinds(shape):
+            both = measure_writes(writes, writer, array, plain.reshape(shape), tier)
+            for text, (ours, theirs) in zip((case, case + ", and a commit"), both):
+                rows.append(row(text, writes[0].source.nbytes, ours, theirs))
+            progress("regions: writing %s, %s" % (name, case))
+        check_written(which, segment, plain)
+    finally:
+        writer.close()
+        progress("")
+    return {
+        "id": "regions-written-" + name,
+        "group": GROUP,
+        "title": "Regions written, float32, 64 MiB, " + title,
+        "notes": [
+            "Processor time, medians of interleaved pairs; up to 16 places of each kind are "
+            "written in turn: into chunks that the open transaction has written to already, or "
+            "with a commit after each, when the array as it was stays to be read and every chunk "
+            "that is written to in part is copied before. NumPy's array is plain shared memory, "
+            "whose readers may see half of what is written."
+        ],
         "columns": list(COLUMNS),
         "rows": rows,
         "goals": [],
@@ -205,10 +281,13 @@ def run(arguments):
             writer.write(writer.define(name, "f4", shape, chunks), plain)
             writer.commit()
         for which in ARRAYS:
-            sections.append(section(which, segment, plain, arguments.tier))
+            sections.append(read_section(which, segment, plain, arguments.tier))
             show(sections[-1])
     finally:
         writer.close()
+    for which in ARRAYS:
+        sections.append(write_section(which, plain, arguments.tier))
+        show(sections[-1])
     if arguments.sections:
         with open(arguments.sections, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(one) + "\n" for one in sections)

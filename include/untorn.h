@@ -504,8 +504,9 @@ UNTORN_API untorn_status untorn_read(untorn_array *array, const uint64_t *start,
 
 typedef struct untorn_request {
     untorn_array *array;
-    const uint64_t *start; /* as in untorn_read() */
-    const uint64_t *count;
+    const uint64_t *start;  /* as in untorn_read() */
+    const uint64_t *count;  /* of elements that are taken: with a step, of every step-th */
+    const uint64_t *steps;  /* from one to the next along each axis, at least 1; NULL: all 1 */
     const int64_t *strides; /* of the destination, bytes; NULL: C order without gaps */
     void *destination;      /* UNTORN_GROW: NULL or from malloc(); free() it at the end */
     size_t capacity;
@@ -515,15 +516,19 @@ typedef struct untorn_request {
     uint64_t generation;
     uint64_t commit;                   /* that published this generation */
     uint64_t shape[UNTORN_MAX_RANK];   /* of the whole array */
-    uint64_t counted[UNTORN_MAX_RANK]; /* of the region that was copied */
+    uint64_t counted[UNTORN_MAX_RANK]; /* elements that were taken along each axis */
 } untorn_request;
 
 /* Read regions of several arrays of one reader as of one commit.  An array may
  * occur more than once.  Errors as untorn_read().
+ * With steps, only what is taken is copied, and only chunks in which something is taken are looked
+ * at.  Start 2, count 5 and step 8 are the elements 2, 10, 18, 26, 34, NumPy's array[2:40:8]; a
+ * count of UNTORN_TO_END takes as many as there are.  UNTORN_E_REGION, too, if a step is 0.
  * This is the fastest way to have copies of several arrays that belong together: the
  * writer is asked for nothing unless it overtakes the reader again and again.
- * Fastest of all are whole arrays of one chunk each, as C order without gaps and
- * without attributes.  Keep the handles, and the requests if they stay the same. */
+ * Fastest of all are whole arrays of one chunk each (start, count and steps NULL), as C order
+ * without gaps and without attributes.  Keep the handles, and the requests if they stay the same.
+ */
 UNTORN_API untorn_status untorn_read_group(untorn_reader *reader, untorn_request *requests,
                                            size_t count, untorn_result *result);
 

@@ -27,7 +27,10 @@ RULES = (
         "asker-500-4", ".", ("way", "torn", "reads/s", "new/s", "age p50", "age p99", "batches/s")
     ),
     Rule("asker-.*", shown=False),
-    Rule("regions-.*", r"^(an element|a row|a column \[:, j|a (box|block) .* at|all of it)"),
+    Rule(
+        "regions-.*",
+        r"^(an element|a row|a column \[:, j|a (box|block) .* at|every 8th|all of it)",
+    ),
     Rule("flush-scale-1", r"^flush (of one chunk of|beside an unchanged array of) 10\^6"),
     Rule("restart-1", r"^until .*, lz4, .*files forgotten"),
     Rule("store-peers-1", r"disk, as it comes$"),

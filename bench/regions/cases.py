@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The regions that are read, and how each library is asked for one.
+"""The regions that are read and written, and how each library is asked for one.
 
-A case is a function of NumPy's slicing: it yields Reads, several places of the same kind, so that
-not one region is read from the processor's cache again and again.  Places are the same in every
-run.
+A case is a function of NumPy's slicing: it yields Reads or Writes, several places of the same kind,
+so that not one region is read from the processor's cache again and again.  Places are the same in
+every run.
 """
 
 import numpy
@@ -17,8 +17,8 @@ _STEP = 8
 class Read:
     """One region: source[slices] of both, into a destination of its own."""
 
-    def __init__(self, slices, destination=None, how="read"):
-        self.slices, self.destination, self.how = slices, destination, how
+    def __init__(self, slices, destination=None):
+        self.slices, self.destination = slices, destination
 
     def prepare(self, reader, plain):
         """Functions without arguments that copy the region by untorn and by NumPy."""
@@ -27,41 +27,32 @@ class Read:
         if self.destination is None:
             self.destination = numpy.empty(view.shape, view.dtype)
         out = self.destination
-        prepare = {"read": self._one, "group": self._group, "all": self._all_of_it}[self.how]
-        return prepare(reader, plain), lambda: numpy.copyto(out, view)
+        return self._call(reader), lambda: numpy.copyto(out, view)
 
-    def _one(self, reader, plain):
-        """A box: one call.  With strides it is the group read, of one request."""
-        region = untorn.Region(reader, [s.start or 0 for s in self.slices], self.destination)
-        if self.destination.flags.c_contiguous:
+    def _call(self, reader):
+        """With strides or steps it is the group read, of one request."""
+        steps = [s.step or 1 for s in self.slices] if any(s.step for s in self.slices) else None
+        start = [s.start or 0 for s in self.slices]
+        region = untorn.Region(reader, start, self.destination, steps)
+        if steps is None and self.destination.flags.c_contiguous:
             return region.read
         return untorn.Group([region]).read
 
-    def _group(self, reader, plain):
-        """A step along one axis: a request for each place on it, in one call."""
-        axis = next(i for i, s in enumerate(self.slices) if s.step)
-        regions = []
-        for i in range(self.destination.shape[axis]):
-            start = [s.start or 0 for s in self.slices]
-            start[axis] += i * self.slices[axis].step
-            out = [slice(None)] * plain.ndim
-            out[axis] = slice(i, i + 1)
-            regions.append(untorn.Region(reader, start, self.destination[tuple(out)]))
-        return untorn.Group(regions).read
 
-    def _all_of_it(self, reader, plain):
-        """A step: the box around it is read, and NumPy takes from that."""
-        box = tuple(slice(s.start, s.stop) for s in self.slices)
-        whole = numpy.empty(plain[box].shape, plain.dtype)
-        region = untorn.Region(reader, [s.start or 0 for s in box], whole)
-        taken = whole[tuple(slice(None, None, s.step) for s in self.slices)]
-        out = self.destination
+class Write:
+    """One region: a source of its own, to both."""
 
-        def read():
-            region.read()
-            numpy.copyto(out, taken)
+    def __init__(self, slices):
+        self.slices = slices
 
-        return read
+    def prepare(self, writer, array, plain):
+        """Functions without arguments that write the region by untorn and by NumPy."""
+        part = plain[self.slices]
+        self.source = numpy.random.default_rng(part.size).random(part.shape, part.dtype)
+        source = self.source
+        return writer.region(array, [s.start for s in self.slices], source), lambda: numpy.copyto(
+            part, source
+        )
 
 
 def _everywhere(length, size, aligned=0):
@@ -86,11 +77,11 @@ def box(shape, size, offset=None):
         yield tuple(slice(p[i], p[i] + (n or s)) for p, n, s in zip(places, size, shape))
 
 
-def every(shape, axis):
-    """Every 8th along one axis, beginning at different places."""
+def every(shape, *axes):
+    """Every 8th along these axes, beginning at different places."""
     for first in range(_STEP):
         yield tuple(
-            slice(first if i == axis else None, None, _STEP if i == axis else None)
+            slice(first if i in axes else None, None, _STEP if i in axes else None)
             for i in range(len(shape))
         )
 
@@ -109,8 +100,8 @@ def into_fortran(slices_of):
         yield Read(slices, numpy.empty(size, "f4", order="F"))
 
 
-def _plain(slices_of, how="read"):
-    return [Read(slices, how=how) for slices in slices_of]
+def _plain(slices_of):
+    return [Read(slices) for slices in slices_of]
 
 
 def three_axes(shape):
@@ -127,10 +118,10 @@ def three_axes(shape):
         ("a box 16 x 128 x 128, at its multiples", _plain(box(shape, size, 0))),
         ("a box 16 x 128 x 128, half-way between", _plain(box(shape, size, 0.5))),
         ("that box, into part of a larger array", list(into_larger(box(shape, size, 0.5), shape))),
-        ("every 8th plane [i::8, :, :], 8 requests", _plain(every(shape, 0), "group")),
-        ("every 8th row [:, j::8, :], 64 requests", _plain(every(shape, 1), "group")),
-        ("every 8th row, all rows read and sliced", _plain(every(shape, 1), "all")),
-        ("every 8th column [:, :, k::8], all read and sliced", _plain(every(shape, 2), "all")),
+        ("every 8th plane [i::8, :, :]", _plain(every(shape, 0))),
+        ("every 8th row [:, j::8, :]", _plain(every(shape, 1))),
+        ("every 8th column [:, :, k::8]", _plain(every(shape, 2))),
+        ("every 8th along all axes", _plain(every(shape, 0, 1, 2))),
         ("all of it", _plain(box(shape, (0, 0, 0)))),
     ]
 
@@ -147,7 +138,39 @@ def two_axes(shape):
         ("a block 512 x 512, at its multiples", _plain(box(shape, size, 0))),
         ("a block 512 x 512, half-way between", _plain(box(shape, size, 0.5))),
         ("that block, into Fortran's order", list(into_fortran(box(shape, size, 0.5)))),
-        ("every 8th row [i::8, :], 512 requests", _plain(every(shape, 0), "group")),
-        ("every 8th column [:, j::8], all read and sliced", _plain(every(shape, 1), "all")),
+        ("every 8th row [i::8, :]", _plain(every(shape, 0))),
+        ("every 8th column [:, j::8]", _plain(every(shape, 1))),
+        ("every 8th along both axes", _plain(every(shape, 0, 1))),
         ("all of it", _plain(box(shape, (0, 0)))),
+    ]
+
+
+def _written(slices_of):
+    return [Write(slices) for slices in slices_of]
+
+
+def three_axes_written(shape):
+    """(name, Writes)"""
+    size = (16, 128, 128)
+    return [
+        ("a row [i, j, :]", _written(box(shape, (1, 1, 0)))),
+        ("a column [i, :, k]", _written(box(shape, (1, 0, 1)))),
+        ("a plane [i, :, :]", _written(box(shape, (1, 0, 0)))),
+        ("a plane [:, j, :]", _written(box(shape, (0, 1, 0)))),
+        ("a plane [:, :, k]", _written(box(shape, (0, 0, 1)))),
+        ("a box 16 x 128 x 128, at its multiples", _written(box(shape, size, 0))),
+        ("a box 16 x 128 x 128, half-way between", _written(box(shape, size, 0.5))),
+    ]
+
+
+def two_axes_written(shape):
+    """(name, Writes)"""
+    size = (512, 512)
+    return [
+        ("a row [i, :]", _written(box(shape, (1, 0)))),
+        ("a column [:, j]", _written(box(shape, (0, 1)))),
+        ("64 rows", _written(box(shape, (64, 0)))),
+        ("64 columns", _written(box(shape, (0, 64)))),
+        ("a block 512 x 512, at its multiples", _written(box(shape, size, 0))),
+        ("a block 512 x 512, half-way between", _written(box(shape, size, 0.5))),
     ]

@@ -87,6 +87,7 @@ class _Request(ctypes.Structure):
         ("array", c_void_p),
         ("start", POINTER(c_uint64)),
         ("count", POINTER(c_uint64)),
+        ("steps", POINTER(c_uint64)),
         ("strides", POINTER(c_int64)),
         ("destination", c_void_p),
         ("capacity", c_size_t),
@@ -117,6 +118,7 @@ def _load():
         ("reader_commit", c_void_p),
         ("commit", c_void_p, c_void_p),
         ("append", c_void_p, c_uint, c_uint64, c_void_p, c_void_p),
+        ("write", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
         ("read", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p),
         ("read_group", c_void_p, c_void_p, c_size_t, c_void_p),
     ):
@@ -209,7 +211,19 @@ class Writer:
 
     def write(self, array, data):
         """All of it, from a contiguous NumPy array."""
-        _must(_library.untorn_write(array, None, None, None, c_void_p(data.ctypes.data)))
+        _must(_library.untorn_write(array, None, None, None, data.ctypes.data))
+
+    def region(self, array, start, data):
+        """A function that writes the contiguous NumPy array to the region that begins at `start`,
+        prepared for many calls."""
+        first, count = _numbers(start), _numbers(data.shape)
+        where = ctypes.addressof(first), ctypes.addressof(count), None, data.ctypes.data
+
+        def write(keep=(first, count, data)):
+            if _library.untorn_write(array, *where) != OK:
+                raise Failed(-1)
+
+        return write
 
     def append(self, array, data):
         """Along the first axis, from a contiguous NumPy array."""
@@ -230,13 +244,14 @@ class Region:
     """A region of a reader's array and where it goes, prepared for many reads.
 
     `data` is a NumPy array of the region's shape: contiguous for read(), any view for Group, whose
-    call is the one of the library's that has strides.
+    call is the one of the library's that has strides, and steps.
     """
 
-    def __init__(self, reader, start, data):
+    def __init__(self, reader, start, data, steps=None):
         self._data = data
         self._reader, self._array = reader._reader, reader._array
         self._start, self._count = _numbers(start), _numbers(data.shape)
+        self._steps = steps and _numbers(steps)
         self._strides = None if data.flags.c_contiguous else _numbers(data.strides, c_int64)
         # Addresses as plain numbers: ctypes converts them faster than pointers.
         self._where = [
@@ -256,6 +271,8 @@ class Region:
         request = _Request(array=self._array)
         request.start = ctypes.cast(self._start, POINTER(c_uint64))
         request.count = ctypes.cast(self._count, POINTER(c_uint64))
+        if self._steps:
+            request.steps = ctypes.cast(self._steps, POINTER(c_uint64))
         if self._strides is not None:
             request.strides = ctypes.cast(self._strides, POINTER(c_int64))
         request.destination = self._data.ctypes.data

@@ -20,6 +20,7 @@
 #include "array/grid.h"
 #include "array/run.h"
 #include "array/slot_guess.h"
+#include "array/stepped.h"
 #include "base/racy_copy.h"
 #include "base/racy_rows.h"
 #include "base/status.h"
@@ -84,10 +85,38 @@ untorn_status ut_region_bounds(const untorn_array *array, const uint64_t *shape,
     return ut_array_fail(array, status, "%s", text);
 }
 
+untorn_status ut_region_take(const untorn_array *array, const uint64_t *shape,
+                             const uint64_t *start, const uint64_t *count, const uint64_t *steps,
+                             uint64_t *from, uint64_t *n, ut_region *region) {
+    region->stepped = false;
+    if (steps == NULL)
+        return ut_region_bounds(array, shape, start, count, from, n);
+    unsigned rank = array->definition->rank;
+    unsigned axis = ut_stepped_fit(rank, shape, start, count, steps, from, n);
+    if (axis < rank) {
+        char text[160];
+        untorn_status status = ut_stepped_describe(text, sizeof text, axis, shape, from, n, steps);
+        return ut_array_fail(array, status, "%s", text);
+    }
+    region->stepped = ut_stepped_steps(rank, n, steps, region->step);
+    return UNTORN_OK;
+}
+
+/* From one element of a chunk that a region takes to the next along each axis, in bytes: the
+ * chunk's strides, or `stepped`, which is set then. */
+static const int64_t *taken_strides(const ut_region *region, unsigned rank,
+                                    const int64_t *chunk_strides, int64_t *stepped) {
+    if (!region->stepped)
+        return chunk_strides;
+    for (unsigned axis = 0; axis < rank; axis++)
+        stepped[axis] = (int64_t)region->step[axis] * chunk_strides[axis];
+    return stepped;
+}
+
 /* Copy the rows at and above `skip` of a tile: the general case. */
 static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint64_t skip,
                       unsigned char *destination, const int64_t *strides, const unsigned char *slot,
-                      const int64_t *chunk_strides) {
+                      const int64_t *chunk_strides, const int64_t *from_strides) {
     unsigned rank = definition->rank;
     size_t itemsize = definition->dtype.itemsize;
     uint64_t count[UNTORN_MAX_RANK];
@@ -96,10 +125,11 @@ static void copy_tile(const ut_definition *definition, const ut_tile *tile, uint
         count[axis] = tile->count[axis] - more;
         destination += (int64_t)(tile->in_region[axis] + more) * strides[axis];
         if (slot != NULL)
-            slot += (int64_t)(tile->in_chunk[axis] + more) * chunk_strides[axis];
+            slot += (int64_t)tile->in_chunk[axis] * chunk_strides[axis] +
+                    (int64_t)more * from_strides[axis];
     }
     if (slot != NULL)
-        ut_box_copy(rank, itemsize, count, destination, strides, slot, chunk_strides);
+        ut_box_copy(rank, itemsize, count, destination, strides, slot, from_strides);
     else
         ut_box_fill(rank, itemsize, count, destination, strides,
                     definition->fill_is_zero ? NULL : definition->fill);
@@ -117,7 +147,7 @@ typedef struct gathered {
         size_t number; /* among the region's */
     } * tiles;
     size_t count, capacity;
-    const int64_t *chunk_strides;
+    const int64_t *chunk_strides, *from_strides; /* as the walk's */
 } gathered;
 
 static void set_wanted(ut_wanted *wanted, const untorn_array *array,
@@ -156,7 +186,7 @@ static void take_tile(void *context, size_t i, const void *memory) {
     const ut_tile *tile = &all->tiles[i].tile;
     const ut_definition *definition = all->array->definition;
     copy_tile(definition, tile, 0, all->region->destination, all->region->strides, memory,
-              all->chunk_strides);
+              all->chunk_strides, all->from_strides);
     size_t number = all->tiles[i].number;
     if (number < all->region->kept_count) /* under a subtree's cell its own version is not known */
         all->region->kept[number] =
@@ -219,7 +249,7 @@ typedef struct walk {
     untorn_array *array;
     const ut_descriptor *descriptor;
     ut_region *region;
-    bool one_axis; /* and a destination without gaps */
+    bool one_axis; /* and a destination without gaps, and no step */
     bool prepared; /* `box` is for tiles of this one's size */
     bool stream;
     size_t number; /* of the tile */
@@ -230,7 +260,8 @@ typedef struct walk {
     };
     ut_box box;
     ut_table_cursor cursor;
-    int64_t chunk_strides[UNTORN_MAX_RANK];
+    const int64_t *from_strides; /* of what is taken from a chunk: one of these two */
+    int64_t chunk_strides[UNTORN_MAX_RANK], stepped_strides[UNTORN_MAX_RANK];
 } walk;
 
 static void walk_begin(walk *w) {
@@ -239,14 +270,19 @@ static void walk_begin(walk *w) {
     unsigned rank = definition->rank;
     size_t itemsize = definition->dtype.itemsize;
     ut_c_strides(rank, itemsize, definition->chunks, w->chunk_strides);
-    w->one_axis = rank == 1 && region->strides[0] == (int64_t)itemsize;
+    w->from_strides = taken_strides(region, rank, w->chunk_strides, w->stepped_strides);
+    w->one_axis = rank == 1 && region->strides[0] == (int64_t)itemsize && !region->stepped;
     w->prepared = false;
     w->stream = ut_product(rank, region->count) >= STREAM_BYTES / itemsize;
     if (w->one_axis) {
         ut_run_begin(&w->run, definition->chunks[0], region->start[0], region->count[0]);
     } else {
-        ut_tiles_begin(&w->tiles, rank, w->array->cells, definition->chunks, region->start,
-                       region->count);
+        if (region->stepped)
+            ut_tiles_begin_stepped(&w->tiles, rank, w->array->cells, definition->chunks,
+                                   region->start, region->count, region->step);
+        else
+            ut_tiles_begin(&w->tiles, rank, w->array->cells, definition->chunks, region->start,
+                           region->count);
         ut_tiles_strides(&w->tiles, w->chunk_strides, region->strides);
     }
 }
@@ -277,11 +313,10 @@ static size_t tile_span(const walk *w, size_t *begin) {
     size_t last = 0;
     *begin = 0;
     for (unsigned axis = 0; axis < definition->rank; axis++) {
-        size_t stride = (size_t)w->chunk_strides[axis];
-        *begin += w->tile.in_chunk[axis] * stride;
-        last += (w->tile.in_chunk[axis] + w->tile.count[axis] - 1) * stride;
+        *begin += w->tile.in_chunk[axis] * (size_t)w->chunk_strides[axis];
+        last += (w->tile.count[axis] - 1) * (size_t)w->from_strides[axis];
     }
-    return last + definition->dtype.itemsize - *begin;
+    return last + definition->dtype.itemsize;
 }
 
 /* ut_table_lookup(), while the chunk is fetched from where it probably is. */
@@ -314,7 +349,7 @@ static inline ut_found find_cell(walk *w, ut_place *place) {
 static void prepare_box(walk *w) {
     const ut_definition *definition = w->array->definition;
     ut_box_prepare(&w->box, definition->rank, definition->dtype.itemsize, w->tile.count,
-                   w->region->strides, w->chunk_strides);
+                   w->region->strides, w->from_strides);
     w->box.stream = w->stream;
     w->prepared = true;
 }
@@ -326,7 +361,7 @@ static inline void copy_rows(walk *w, uint64_t skip, const unsigned char *slot) 
     const ut_tile *tile = &w->tile;
     if (slot == NULL || (skip > 0 && !w->one_axis)) {
         copy_tile(definition, tile, skip, region->destination, region->strides, slot,
-                  w->chunk_strides);
+                  w->chunk_strides, w->from_strides);
     } else if (w->one_axis) {
         size_t itemsize = definition->dtype.itemsize, bytes = (tile->count[0] - skip) * itemsize;
         unsigned char *to = region->destination + (tile->in_region[0] + skip) * itemsize;
@@ -354,7 +389,7 @@ static inline void copy_rows(walk *w, uint64_t skip, const unsigned char *slot) 
 static inline void prefetch(const walk *w) {
     if (!w->prepared || w->box.axes != 0 || w->tiles.plain < AHEAD)
         return;
-    uint64_t beside = w->tile.cell - w->cursor.first + AHEAD * w->tiles.weight[w->tiles.axes[0]];
+    uint64_t beside = w->tile.cell - w->cursor.first + AHEAD * w->tiles.plain_cell;
     if (w->cursor.leaf == NULL || beside >= UT_NODE_CELLS)
         return;
     uint64_t ref = ut_load_relaxed(&w->cursor.leaf->cells[beside].ref);
@@ -427,6 +462,7 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
     ut_found found = UT_FOUND;
     region->failure = UNTORN_OK;
     walk_begin(&w);
+    all.from_strides = w.from_strides;
     for (w.number = 0; found == UT_FOUND && walk_next(&w); w.number++) {
         ut_place place;
         UT_STEP("tile begins");

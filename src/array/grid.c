@@ -5,11 +5,13 @@
  * The tile iterator is an odometer over the chunk indices that a region
  * touches.  Only beginning it divides, and for a region within the first chunk,
  * the commonest of all, not even that.  Regions are mostly thin: along most axes they touch one
- * chunk.  So a step does nothing for the axes that stay, and changes the cell and the places in
+ * chunk.  So a turn does nothing for the axes that stay, and changes the cell and the places in
  * bytes by differences, which costs the same for any rank.  Between the first and the last tile of
- * a row of them, steps are all alike, and are taken in the header.
+ * a row of them, turns are all alike, and are taken in the header.
  */
 #include "array/grid.h"
+
+#include "array/stepped.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,10 +66,10 @@ void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const
                     const uint64_t *start, const uint64_t *count) {
     uint64_t weight = 1;
     tiles->rank = rank;
-    tiles->begun = tiles->done = false;
+    tiles->state = UT_TILES_FIRST;
     tiles->moving = 0;
     tiles->plain = 0;
-    tiles->step = 0;
+    tiles->plain_at = 0;
     for (unsigned i = rank; i-- > 0;) {
         uint64_t end = start[i] + count[i];
         tiles->weight[i] = weight;
@@ -77,7 +79,7 @@ void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const
         tiles->end[i] = end;
         tiles->chunk_stride[i] = tiles->region_stride[i] = 0;
         if (count[i] == 0) {
-            tiles->done = true;
+            tiles->state = UT_TILES_DONE;
             tiles->first[i] = 1; /* an empty range, for ut_tiles_total() */
             tiles->last[i] = 0;
         } else if (end <= chunks[i]) {
@@ -89,6 +91,11 @@ void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const
         if (tiles->first[i] < tiles->last[i])
             tiles->axes[tiles->moving++] = i;
     }
+    if (tiles->moving > 0) {
+        tiles->plain_index = 1;
+        tiles->plain_in_region = chunks[tiles->axes[0]];
+        tiles->plain_cell = tiles->weight[tiles->axes[0]];
+    }
 }
 
 void ut_tiles_strides(ut_tiles *tiles, const int64_t *chunk, const int64_t *region) {
@@ -97,7 +104,7 @@ void ut_tiles_strides(ut_tiles *tiles, const int64_t *chunk, const int64_t *regi
         tiles->region_stride[i] = region[i];
     }
     if (tiles->moving > 0)
-        tiles->step = (int64_t)tiles->chunks[tiles->axes[0]] * region[tiles->axes[0]];
+        tiles->plain_at = (int64_t)tiles->plain_in_region * region[tiles->axes[0]];
 }
 
 uint64_t ut_tiles_total(const ut_tiles *tiles) {
@@ -126,7 +133,7 @@ static inline void move(const ut_tiles *tiles, ut_tile *tile, unsigned i, uint64
 }
 
 static void first_tile(ut_tiles *tiles, ut_tile *tile) {
-    tiles->begun = true;
+    tiles->state = UT_TILES_ON;
     tile->cell = 0;
     tile->chunk_at = tile->region_at = 0;
     tile->resized = true;
@@ -164,13 +171,15 @@ static uint64_t plain_steps(const ut_tiles *tiles, const ut_tile *tile) {
 }
 
 bool ut_tiles_turn(ut_tiles *tiles, ut_tile *tile) {
-    if (tiles->done)
-        return false;
-    if (!tiles->begun) {
+    if (tiles->state == UT_TILES_ON) {
+        if (!next_tile(tiles, tile)) {
+            tiles->state = UT_TILES_DONE;
+            return false;
+        }
+    } else if (tiles->state == UT_TILES_FIRST) {
         first_tile(tiles, tile);
-    } else if (!next_tile(tiles, tile)) {
-        tiles->done = true;
-        return false;
+    } else {
+        return tiles->state != UT_TILES_DONE && ut_stepped_turn(tiles, tile);
     }
     if (tile->resized) {
         tile->whole = true;

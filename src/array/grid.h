@@ -66,28 +66,44 @@ typedef struct ut_tile {
     int64_t chunk_at, region_at;         /* in_chunk and in_region in bytes: ut_tiles_strides() */
 } ut_tile;
 
+typedef enum ut_tiles_state {
+    UT_TILES_ON,
+    UT_TILES_FIRST, /* none was taken yet */
+    UT_TILES_DONE,
+    UT_TILES_STEPPED, /* on, with steps */
+    UT_TILES_STEPPED_FIRST,
+} ut_tiles_state;
+
 /* An iteration over a region's tiles.  The members are its own. */
 typedef struct ut_tiles {
     unsigned rank;
-    bool begun, done;
-    uint64_t plain;  /* how many steps from here only lead to the next chunk, along axes[0] */
-    int64_t step;    /* what each of them adds to region_at */
+    ut_tiles_state state;
+    uint64_t plain;      /* how many turns from here lead to a like tile, along axes[0], ... */
+    uint64_t plain_cell; /* ... and what each of them adds to where it is */
+    uint64_t plain_index, plain_in_region;
+    int64_t plain_at;
     unsigned moving; /* axes along which the region touches more than one chunk, ... */
     unsigned axes[UNTORN_MAX_RANK];   /* ... which are these, the innermost first */
-    uint64_t weight[UNTORN_MAX_RANK]; /* what a step along the axis adds to the cell */
+    uint64_t weight[UNTORN_MAX_RANK]; /* what the next index along the axis adds to the cell */
     uint64_t chunks[UNTORN_MAX_RANK];
     uint64_t start[UNTORN_MAX_RANK];
     uint64_t end[UNTORN_MAX_RANK];   /* one past the region's last element */
     uint64_t first[UNTORN_MAX_RANK]; /* chunk indices that the region touches */
     uint64_t last[UNTORN_MAX_RANK];  /* inclusive */
     int64_t chunk_stride[UNTORN_MAX_RANK], region_stride[UNTORN_MAX_RANK];
+    /* Only with steps: */
+    uint64_t step[UNTORN_MAX_RANK];
+    uint64_t taken[UNTORN_MAX_RANK];       /* elements along the axis, ... */
+    uint64_t taken_first[UNTORN_MAX_RANK]; /* ... and in the first tile's part of it */
+    uint64_t quotient[UNTORN_MAX_RANK];    /* of the chunk by the step or, if that is longer, ... */
+    uint64_t remainder[UNTORN_MAX_RANK];   /* ... of the step by the chunk; and what is left */
 } ut_tiles;
 
 /*
- * Cut the region start : start + count into tiles, in C order of the grid.  The
- * region lies within the grid of whole chunks.  A count of 0 yields no tile,
- * rank 0 yields one.  The arguments are copied.  A tile is made from the one
- * before it: what is passed must be that, untouched.
+ * Cut the region start : start + count into tiles, in C order of the grid.  (With steps:
+ * stepped.h.)  The region lies within the grid of whole chunks.  A count of 0 yields no tile, rank
+ * 0 yields one.  The arguments are copied.  A tile is made from the one before it: what is passed
+ * must be that, untouched.
  *
  *     for (ut_tiles_begin(&tiles, ...); ut_tiles_next(&tiles, &tile);)
  */
@@ -98,7 +114,7 @@ void ut_tiles_begin(ut_tiles *tiles, unsigned rank, const uint64_t *cells, const
  * lies.  To be called before the first is taken; the strides are copied. */
 void ut_tiles_strides(ut_tiles *tiles, const int64_t *chunk, const int64_t *region);
 
-/* The first tile, and steps that change more than which chunk it is. */
+/* The first tile, and turns that change more than which chunk it is. */
 bool ut_tiles_turn(ut_tiles *tiles, ut_tile *tile);
 
 static inline bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile) {
@@ -106,10 +122,10 @@ static inline bool ut_tiles_next(ut_tiles *tiles, ut_tile *tile) {
         return ut_tiles_turn(tiles, tile);
     unsigned axis = tiles->axes[0];
     tiles->plain--;
-    tile->index[axis]++;
-    tile->in_region[axis] += tiles->chunks[axis];
-    tile->cell += tiles->weight[axis];
-    tile->region_at += tiles->step;
+    tile->index[axis] += tiles->plain_index;
+    tile->in_region[axis] += tiles->plain_in_region;
+    tile->cell += tiles->plain_cell;
+    tile->region_at += tiles->plain_at;
     tile->resized = false;
     return true;
 }

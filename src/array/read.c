@@ -12,6 +12,7 @@
 #include "array/box.h"
 #include "array/grid.h"
 #include "array/single.h"
+#include "array/stepped.h"
 #include "base/racy_copy.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
@@ -41,8 +42,12 @@ static uint64_t tiles_of(const untorn_array *array, const ut_region *region) {
         uint64_t chunk = array->definition->chunks[axis];
         if (region->count[axis] == 0)
             return 0;
-        tiles *= (region->start[axis] + region->count[axis] - 1) / chunk -
-                 region->start[axis] / chunk + 1;
+        if (region->stepped)
+            tiles *= ut_stepped_tiles(region->start[axis], region->count[axis], region->step[axis],
+                                      chunk);
+        else
+            tiles *= (region->start[axis] + region->count[axis] - 1) / chunk -
+                     region->start[axis] / chunk + 1;
     }
     return tiles;
 }
@@ -195,6 +200,7 @@ __attribute__((noinline)) static untorn_status read_anew(untorn_array *array, co
     region.kept = NULL;
     region.kept_count = 0;
     region.failure = UNTORN_OK;
+    region.stepped = false;
     bool first = true;
     ut_attempts_begin(&attempts, array->reader, false);
     for (;;) {
@@ -271,9 +277,12 @@ untorn_status untorn_read(untorn_array *array, const uint64_t *start, const uint
 
 static inline bool asks_for_all(const untorn_reader *reader, const untorn_request *request) {
     const untorn_array *array = request->array;
-    return request->start == NULL && request->count == NULL && request->strides == NULL &&
-           request->attributes == NULL && request->destination != NULL && array != NULL &&
-           array->reader == reader && array->serial == reader->serial;
+    /* That all of these are NULL is one thing, which is nearly always so: looked at at once. */
+    uintptr_t more = (uintptr_t)request->start | (uintptr_t)request->count |
+                     (uintptr_t)request->steps | (uintptr_t)request->strides |
+                     (uintptr_t)request->attributes;
+    return more == 0 && request->destination != NULL && array != NULL && array->reader == reader &&
+           array->serial == reader->serial;
 }
 
 /* Another generation than the last one, as of the attempt's commit. */
@@ -433,8 +442,8 @@ static untorn_status prepare_member(member *m) {
     request->generation = m->descriptor.stamp;
     request->commit = m->descriptor.commit;
     memcpy(request->shape, m->descriptor.shape, rank * sizeof *request->shape);
-    untorn_status status =
-        ut_region_bounds(array, m->descriptor.shape, request->start, request->count, from, n);
+    untorn_status status = ut_region_take(array, m->descriptor.shape, request->start,
+                                          request->count, request->steps, from, n, &m->region);
     if (status != UNTORN_OK)
         return status;
     memcpy(request->counted, n, rank * sizeof *n);

@@ -184,6 +184,8 @@ typedef struct ut_region {
     uint64_t start[UNTORN_MAX_RANK];
     uint64_t count[UNTORN_MAX_RANK];
     int64_t strides[UNTORN_MAX_RANK]; /* of the destination */
+    bool stepped;                     /* else all steps are 1 and not set */
+    uint64_t step[UNTORN_MAX_RANK];
     unsigned char *destination;
     ut_kept *kept; /* NULL: keeps nothing */
     size_t kept_count;
@@ -200,6 +202,11 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
 untorn_status ut_region_bounds(const untorn_array *array, const uint64_t *shape,
                                const uint64_t *start, const uint64_t *count, uint64_t *from,
                                uint64_t *n);
+
+/* The same with steps (NULL: all 1), which become the region's. */
+untorn_status ut_region_take(const untorn_array *array, const uint64_t *shape,
+                             const uint64_t *start, const uint64_t *count, const uint64_t *steps,
+                             uint64_t *from, uint64_t *n, ut_region *region);
 
 /* A chunk that is only in the store, whose cell was read from this descriptor and found valid.
  * *present false: it is absent.  `memory` has slot_bytes bytes. */

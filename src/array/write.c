@@ -91,23 +91,6 @@ static untorn_status tile_memory(untorn_writer_array *array, const ut_tile *tile
     return status;
 }
 
-static untorn_status write_tile(untorn_writer_array *array, const ut_tile *tile,
-                                const int64_t *chunk_strides, const int64_t *source_strides,
-                                const unsigned char *source) {
-    unsigned char *memory;
-    untorn_status status = tile_memory(array, tile, &memory);
-    if (status != UNTORN_OK)
-        return status;
-    unsigned rank = array->definition->rank;
-    for (unsigned axis = 0; axis < rank; axis++) {
-        memory += (int64_t)tile->in_chunk[axis] * chunk_strides[axis];
-        source += (int64_t)tile->in_region[axis] * source_strides[axis];
-    }
-    ut_box_copy(rank, array->definition->dtype.itemsize, tile->count, memory, chunk_strides, source,
-                source_strides);
-    return UNTORN_OK;
-}
-
 /* One axis, and a source without gaps. */
 static untorn_status write_run(untorn_writer_array *array, uint64_t start, uint64_t count,
                                const unsigned char *source) {
@@ -126,29 +109,46 @@ static untorn_status write_run(untorn_writer_array *array, uint64_t start, uint6
     return UNTORN_OK;
 }
 
+/* Tile by tile, the most of which are of one size. */
+static untorn_status write_tiles(untorn_writer_array *array, const uint64_t *start,
+                                 const uint64_t *count, const int64_t *strides,
+                                 const unsigned char *source) {
+    const ut_definition *definition = array->definition;
+    unsigned rank = definition->rank;
+    size_t itemsize = definition->dtype.itemsize;
+    int64_t chunk_strides[UNTORN_MAX_RANK];
+    ut_tiles tiles;
+    ut_tile tile;
+    ut_box box;
+    ut_c_strides(rank, itemsize, definition->chunks, chunk_strides);
+    ut_tiles_begin(&tiles, rank, array->cells, definition->chunks, start, count);
+    ut_tiles_strides(&tiles, chunk_strides, strides);
+    while (ut_tiles_next(&tiles, &tile)) {
+        unsigned char *memory;
+        untorn_status status = tile_memory(array, &tile, &memory);
+        if (status != UNTORN_OK)
+            return status;
+        if (tile.resized)
+            ut_box_prepare(&box, rank, itemsize, tile.count, chunk_strides, strides);
+        ut_box_copy_prepared(&box, memory + tile.chunk_at, source + tile.region_at);
+    }
+    return UNTORN_OK;
+}
+
 static untorn_status write_region(untorn_writer_array *array, const uint64_t *start,
                                   const uint64_t *count, const int64_t *strides,
                                   const void *source) {
-    const ut_definition *definition = array->definition;
-    unsigned rank = definition->rank;
-    int64_t own[UNTORN_MAX_RANK], chunk_strides[UNTORN_MAX_RANK];
-    array->writer->written += ut_product(rank, count) * definition->dtype.itemsize;
+    unsigned rank = array->definition->rank;
+    size_t itemsize = array->definition->dtype.itemsize;
+    int64_t own[UNTORN_MAX_RANK];
+    array->writer->written += ut_product(rank, count) * itemsize;
     if (rank == 1 && strides == NULL)
         return write_run(array, start[0], count[0], source);
     if (strides == NULL) {
-        ut_c_strides(rank, definition->dtype.itemsize, count, own);
+        ut_c_strides(rank, itemsize, count, own);
         strides = own;
     }
-    ut_c_strides(rank, definition->dtype.itemsize, definition->chunks, chunk_strides);
-    ut_tiles tiles;
-    ut_tile tile;
-    ut_tiles_begin(&tiles, rank, array->cells, definition->chunks, start, count);
-    while (ut_tiles_next(&tiles, &tile)) {
-        untorn_status status = write_tile(array, &tile, chunk_strides, strides, source);
-        if (status != UNTORN_OK)
-            return status;
-    }
-    return UNTORN_OK;
+    return write_tiles(array, start, count, strides, source);
 }
 
 /* Whether the array is exactly one chunk. */

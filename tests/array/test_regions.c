@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Random regions of random arrays, written from and read into memory of any strides, against a
- * plain array in C order: axes in any order, with gaps and backwards, elements of odd sizes, chunks
- * that were never written.  All of the destination is compared, so that bytes beside the region are
- * seen to be left alone; buffers are exactly as large as they need be, so that the address
- * sanitizer sees any byte beyond.
+ * Random regions of random arrays, written from and read into memory of any strides, read with
+ * steps and without, against a plain array in C order: axes in any order, with gaps and backwards,
+ * elements of odd sizes, chunks that were never written.  All of the destination is compared, so
+ * that bytes beside the region are seen to be left alone; buffers are exactly as large as they need
+ * be, so that the address sanitizer sees any byte beyond.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -69,9 +69,10 @@ static struct layout random_layout(struct world *w, const uint64_t *count) {
     return layout;
 }
 
-/* For each element of the region: its place in the plain array and in the layout. */
+/* For each element of the region: its place in the plain array and in the layout.  `steps` may be
+ * NULL. */
 static void element(const struct world *w, uint64_t k, const uint64_t *start, const uint64_t *count,
-                    const struct layout *layout, size_t *plain, size_t *at) {
+                    const uint64_t *steps, const struct layout *layout, size_t *plain, size_t *at) {
     uint64_t index[MOST_RANK], linear = 0;
     int64_t place = (int64_t)layout->base;
     for (unsigned i = w->rank; i-- > 0;) {
@@ -80,7 +81,7 @@ static void element(const struct world *w, uint64_t k, const uint64_t *start, co
         place += (int64_t)index[i] * layout->strides[i];
     }
     for (unsigned i = 0; i < w->rank; i++)
-        linear = linear * w->shape[i] + start[i] + index[i];
+        linear = linear * w->shape[i] + start[i] + index[i] * (steps ? steps[i] : 1);
     *plain = linear * w->itemsize;
     *at = (size_t)place;
 }
@@ -95,6 +96,19 @@ static uint64_t random_region(struct world *w, uint64_t *start, uint64_t *count)
             count[i] = rng_chance(&w->rng, 30) ? 1 : rng_range(&w->rng, 1, count[i]);
         if (rng_chance(&w->rng, 1))
             count[i] = 0;
+        elements *= count[i];
+    }
+    return elements;
+}
+
+/* Steps for a region, whose count becomes that of what they take.  Returns the elements. */
+static uint64_t random_steps(struct world *w, uint64_t *count, uint64_t *steps) {
+    uint64_t elements = 1;
+    bool all_one = rng_chance(&w->rng, 5);
+    for (unsigned i = 0; i < w->rank; i++) {
+        uint64_t most = rng_chance(&w->rng, 80) ? 9 : 100;
+        steps[i] = all_one || rng_chance(&w->rng, 30) ? 1 : rng_range(&w->rng, 1, most);
+        count[i] = (count[i] + steps[i] - 1) / steps[i];
         elements *= count[i];
     }
     return elements;
@@ -115,33 +129,37 @@ static void write_region(struct world *w) {
     unsigned char *source = bytes_of(w, layout.size);
     for (uint64_t k = 0; k < elements; k++) {
         size_t plain, at;
-        element(w, k, start, count, &layout, &plain, &at);
+        element(w, k, start, count, NULL, &layout, &plain, &at);
         memcpy(w->plain + plain, source + at, w->itemsize);
     }
     must_ok(untorn_write(w->array, start, count, layout.strides, source + layout.base));
     free(source);
 }
 
-static void read_region(struct world *w) {
-    uint64_t start[MOST_RANK], count[MOST_RANK];
+static void read_region(struct world *w, bool stepped) {
+    uint64_t start[MOST_RANK], count[MOST_RANK], some[MOST_RANK], *steps = stepped ? some : NULL;
     uint64_t elements = random_region(w, start, count);
+    if (stepped)
+        elements = random_steps(w, count, steps);
     struct layout layout = random_layout(w, count);
     unsigned char *destination = bytes_of(w, layout.size), *expected = malloc(layout.size);
     assert_non_null(expected);
     memcpy(expected, destination, layout.size);
     for (uint64_t k = 0; k < elements; k++) {
         size_t plain, at;
-        element(w, k, start, count, &layout, &plain, &at);
+        element(w, k, start, count, steps, &layout, &plain, &at);
         memcpy(expected + at, w->plain + plain, w->itemsize);
     }
     untorn_request request = {.array = w->view,
                               .start = start,
                               .count = count,
+                              .steps = steps,
                               .strides = layout.strides,
                               .destination = destination + layout.base};
     must_ok(untorn_read_group(w->reader, &request, 1, NULL));
     must(memcmp(destination, expected, layout.size) == 0, "rank %u, elements of %zu bytes", w->rank,
          w->itemsize);
+    must(memcmp(request.counted, count, w->rank * sizeof *count) == 0, "counted");
     free(destination);
     free(expected);
 }
@@ -160,7 +178,7 @@ static void read_dense(struct world *w) {
     must_ok(untorn_read(w->view, start, count, destination, bytes, NULL));
     for (uint64_t k = 0; k < bytes / w->itemsize; k++) {
         size_t plain, at;
-        element(w, k, start, count, &layout, &plain, &at);
+        element(w, k, start, count, NULL, &layout, &plain, &at);
         must(memcmp(destination + at, w->plain + plain, w->itemsize) == 0,
              "element %lu of rank %u, of %zu bytes", (unsigned long)k, w->rank, w->itemsize);
     }
@@ -217,7 +235,8 @@ static void regions_are_those_of_a_plain_array(void **state) {
             if (round == 0)
                 must_ok(untorn_array_open(w.reader, name, &w.view));
             for (int k = 0; k < 6; k++) {
-                read_region(&w);
+                read_region(&w, false);
+                read_region(&w, true);
                 read_dense(&w);
             }
         }

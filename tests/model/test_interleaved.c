@@ -108,26 +108,39 @@ static const struct model_array *by_uid(const struct model_state *state, uint64_
     return NULL;
 }
 
+// All elements that the request takes: of the whole array, or every so many from the first on.
 static void compare(const struct model_array *array, const untorn_request *request,
                     const char *json) {
     must(array, "a request was answered for an array that was not there");
-    size_t size = model_size(array);
+    uint64_t counted[MODEL_RANK], taken[MODEL_RANK] = {0}, index[MODEL_RANK];
     for (unsigned i = 0; i < array->rank; i++)
         must(request->shape[i] == array->shape[i], "%s: axis %u", array->name, i);
     const char *wanted = array->attributes[0] ? array->attributes : "{}";
     must(strcmp(json, wanted) == 0, "%s: attributes %s, wanted %s", array->name, json, wanted);
+    for (unsigned i = 0; i < array->rank; i++) {
+        uint64_t step = request->steps ? request->steps[i] : 1;
+        counted[i] = (array->shape[i] + step - 1) / step;
+        must(request->counted[i] == counted[i], "%s: counted on axis %u", array->name, i);
+    }
+    if (model_elements(array->rank, counted) == 0)
+        return;
     const unsigned char *got = request->destination;
-    for (size_t i = 0; i < size; i++)
-        must(got[i] == array->data[i], "TORN: %s (%s, rank %u): byte %zu of %zu", array->name,
-             array->dtype, array->rank, i, size);
+    do {
+        for (unsigned i = 0; i < array->rank; i++)
+            index[i] = taken[i] * (request->steps ? request->steps[i] : 1);
+        must(memcmp(got, model_at(array, index), array->itemsize) == 0,
+             "TORN: %s (%s, rank %u): byte %zu", array->name, array->dtype, array->rank,
+             (size_t)(got - (const unsigned char *)request->destination));
+        got += array->itemsize;
+    } while (model_step(array->rank, counted, taken));
 }
 
-// The marker and some arrays, whole, with attributes.
+// The marker and some arrays, whole or every so many of their elements, with attributes.
 static void read_group(struct world *world) {
     enum { MOST = 5 };
     untorn_request requests[MOST] = {0};
     char *texts[MOST] = {0};
-    uint64_t uids[MOST];
+    uint64_t uids[MOST], steps[MOST][MODEL_RANK];
     struct model_state before = {0};
     uint64_t number = 0;
     size_t count = (size_t)rng_range(&world->rng, 1, MOST);
@@ -139,6 +152,9 @@ static void read_group(struct world *world) {
             array = model_find(&before, SCRIPT_MARKER);
         uids[i] = array->uid;
         requests[i].flags = UNTORN_GROW;
+        for (unsigned axis = 0; axis < MODEL_RANK; axis++)
+            steps[i][axis] = rng_range(&world->rng, 1, 6);
+        requests[i].steps = i > 0 && rng_chance(&world->rng, 40) ? steps[i] : NULL;
         requests[i].attributes = &texts[i];
         ut_step_hook = NULL; // the handle is to be of this very definition
         must_ok(untorn_array_open(world->reader, array->name, &requests[i].array));

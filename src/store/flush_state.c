@@ -22,7 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOKS 1000 /* at a state that is being changed */
+/* Looks at a state that is being changed: it is done in no time, unless whoever changes it lost the
+ * processor meanwhile, or its life. */
+#define LOOKS 300
+#define SPINS 100    /* of them without a rest */
+#define REST 1000000 /* ns */
 
 /* --- configuration --- */
 
@@ -192,6 +196,8 @@ untorn_status ut_flush_state_read(const ut_segment *segment, untorn_flush_state 
     state->store_format = config.path[0] != '\0' ? (unsigned)config.format : 0;
     state->interval = config.interval;
     for (int i = 0; i < LOOKS; i++) {
+        if (i >= SPINS)
+            nanosleep(&(struct timespec){.tv_nsec = REST}, NULL);
         uint64_t stamp = ut_load_acquire(&block->stamp);
         copy_state(block, state);
         ut_fence_acquire();

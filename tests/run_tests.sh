@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Runs test programs and scripts, JOBS at once, each for at most 240 seconds.  Prints a line for
+# Runs test programs and scripts, JOBS at once, each for at most 900 seconds.  Prints a line for
 # each, the output of those that fail, and at the end "N passed, N failed, N skipped".
 #
 #   BUILD=dir TOP=dir tests/run_tests.sh PROGRAM|SCRIPT...
@@ -14,7 +14,7 @@
 # the same names, which are removed after it: children that are killed on purpose clean up nothing.
 set -u
 
-limit=${UNTORN_TEST_TIMEOUT:-240}
+limit=${UNTORN_TEST_TIMEOUT:-900}
 
 name_of() {
     local path=${1#"$BUILD"/}

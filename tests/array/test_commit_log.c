@@ -261,7 +261,7 @@ static void hostile_bytes(void **state) {
     uint64_t *copy = malloc(size);
     memcpy(copy, words, size);
     struct test_rng rng = {test_seed()};
-    uint64_t cases = test_count_at_least(300, 1000), refused = 0; // one in 18 is refused
+    uint64_t cases = test_count_at_least(500, 1000), refused = 0; // one in 18 is refused
     for (uint64_t i = 0; i < cases; i++) {
         unsigned damages = 1 + (unsigned)rng_below(&rng, 8);
         for (unsigned d = 0; d < damages; d++) {

@@ -129,7 +129,7 @@ static void a_child_does_not_keep_a_lock_alive(void **state) {
     ut_fork_close_fd(fd);
     // The child's handler may still be running: its copy of the lock ends within its fork().
     int taken = -1;
-    for (int i = 0; i < 1000 && taken != 0; i++) {
+    for (int i = 0; i < 120000 && taken != 0; i++) {
         lock = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
         taken = fcntl(other, F_OFD_SETLK, &lock);
         if (taken != 0)

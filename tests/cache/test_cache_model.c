@@ -206,7 +206,8 @@ static void run(const char *name, uint64_t size, uint64_t room, uint64_t seed,
     world.script.between = between;
     world.script.argument = &world;
     attach(&world);
-    for (uint64_t i = 1; i <= transactions; i++) {
+    // On and on until there were evictions enough: in 200 transactions there are 45 or so.
+    for (uint64_t i = 1; i <= transactions || world.evictions <= transactions / 20; i++) {
         one_transaction(&world, i);
         look(&world);
         if (rng_chance(&world.rng, 15))
@@ -236,8 +237,7 @@ static void run(const char *name, uint64_t size, uint64_t room, uint64_t seed,
                   (unsigned long long)world.reader.reads, (unsigned long long)world.evictions,
                   (unsigned long long)world.restarts, (unsigned long long)world.taken,
                   (unsigned long long)world.overtaken, (unsigned long long)world.no_space);
-    // In 200 transactions there are 45 or so, with a deviation of 10, and space runs out twice.
-    must(world.evictions > transactions / 20, "too few evictions to mean much");
+    // In 200 transactions it does so twice.
     must(world.no_space * 5 <= transactions, "out of space too often to mean much");
     detach(&world);
     for (unsigned i = 0; i < PAST; i++)

@@ -75,7 +75,7 @@ static void *follow(void *argument) {
     must_ok(untorn_reader_open(follower->segment, NULL, &reader));
     must_ok(untorn_array_open(reader, "a", &array));
     for (uint32_t expected = 1; expected <= 5; expected++) {
-        must_ok(untorn_wait(array, generation, INT64_C(60000000000)));
+        must_ok(untorn_wait(array, generation, -1));
         untorn_result result;
         uint32_t value;
         must_ok(untorn_read(array, &start, &one, &value, sizeof value, &result));

@@ -26,6 +26,7 @@
 #include <sys/wait.h>
 
 #define GROUP "kernel"
+#define HUNG 60000000000u /* ns */
 
 struct demo {
     const char *segment, *directory, *build, *store;
@@ -146,14 +147,14 @@ static void run_for(struct demo *demo, double seconds) {
 
 static void attach(struct demo *demo) {
     untorn_array *array;
-    uint64_t end = demo_now() + 5000000000u;
+    uint64_t end = demo_now() + HUNG;
     while (untorn_reader_open(demo->segment, NULL, &demo->reader) != UNTORN_OK) {
         if (demo_now() > end)
             fail(demo, "the recorder's segment does not appear: %s", untorn_message());
         sleep_seconds(0.01);
         check_alive(demo);
     }
-    if (untorn_wait_array(demo->reader, GROUP "/check", 5000000000, &array) != UNTORN_OK)
+    if (untorn_wait_array(demo->reader, GROUP "/check", HUNG, &array) != UNTORN_OK)
         fail(demo, "the recorder defines no arrays: %s", untorn_message());
 }
 
@@ -198,7 +199,7 @@ static uint64_t most_rows(const struct demo *demo) {
 /* Have each consumer hash every row it can see, and wait until all have. */
 static void full_check(struct demo *demo) {
     uint64_t request = atomic_fetch_add(&demo->stats->full_request, 1) + 1;
-    uint64_t end = demo_now() + 10000000000u;
+    uint64_t end = demo_now() + HUNG;
     for (int r = 0; r < DEMO_READERS; r++)
         while (atomic_load(&demo->stats->reader[r].answered) < request) {
             check_alive(demo);
@@ -233,7 +234,7 @@ static void adopt(struct demo *demo) {
         check_alive(demo);
         if (status == UNTORN_E_REPLACED || status == UNTORN_E_REMOVED)
             fail(demo, "the segment was not adopted: %s", untorn_message());
-        if (demo_now() - start_ns > 10000000000u)
+        if (demo_now() - start_ns > HUNG)
             fail(demo, "the second recorder does not commit: %s", untorn_message());
         sleep_seconds(0.0005);
     }

@@ -18,7 +18,7 @@
 
 #define CAPACITY 4096
 #define READERS DEMO_READERS
-#define LONGER 10000000000u /* ns */
+#define LONGER 60000000000u /* ns */
 
 struct plain {
     volatile uint64_t length; /* of all arrays, raised when a row is written */

@@ -29,7 +29,7 @@ block() { # language, a text on its first lines
         inside { text = text $0 "\n" }' "$page"
 }
 wait_for() { # command...
-    for _ in $(seq 200); do
+    for _ in $(seq 3000); do
         "$@" >/dev/null 2>&1 && return
         sleep 0.05
     done
@@ -62,13 +62,18 @@ echo "== backup"
 block sh untorn-backup >"$scratch/untorn-backup"
 [ -s "$scratch/untorn-backup" ] || fail "no backup script in the page"
 untorn create live --size 16M --store "$scratch/live.store" --flush-interval 50ms --keep 1 --keep-time 1ms
-untorn record live --rate 200 --for 60 2>/dev/null &
+untorn record live --rate 200 --for 600 2>/dev/null &
 writer=$!
 wait_for untorn get live kernel/time
 if command -v flock >/dev/null; then
+    length() { untorn get live kernel/time | wc -c; }
+    is_longer() { [ "$(length)" -gt "$before" ]; }
+    # Its snapshot may have gone before it could be held: then it fails.
+    backup() { rm -rf "$1.new" && sh "$scratch/untorn-backup" live "$1"; }
     for i in 1 2 3; do
-        sh "$scratch/untorn-backup" live "$scratch/copy-$i"
-        sleep 0.2
+        wait_for backup "$scratch/copy-$i"
+        before=$(length)
+        wait_for is_longer
     done
     [ -z "$(find "$scratch"/copy-* -type l)" ] || fail "links were left"
     rows() { sed -n 's/.*"shape":[^0-9]*\([0-9]*\).*/\1/p' <(tr -d '\n ' <"$1/.zarray"); }
@@ -83,9 +88,18 @@ if command -v flock >/dev/null; then
         fail "the copies are of the same commit"
     if sh "$scratch/untorn-backup" live "$scratch/copy-1" 2>/dev/null; then fail "a copy was replaced"; fi
     # The lease is what keeps it: with it a snapshot stays while others go, without it is gone.
-    held=$(untorn flush live)
-    flock --shared "$held/.lease" sh -c "sleep 1; ls '$held'" >"$scratch/listing" || fail "the held one went"
+    # It may have gone before it could be held: then another.
+    hold() { # with fd 9, a snapshot whose lease is there still once it is locked
+        held=$(untorn flush live)
+        { exec 9<"$held/.lease"; } 2>/dev/null && flock --shared 9 && [ -e "$held/.lease" ]
+    }
+    is_later() { later=$(realpath "$scratch/live.store/latest") && [ "$later" != "$held" ]; }
+    wait_for hold
+    wait_for is_later
+    wait_for test ! -e "$later"
+    ls "$held" >"$scratch/listing" || fail "the held one went"
     grep -q kernel "$scratch/listing" || fail "the held one is empty"
+    exec 9<&-
     wait_for test ! -e "$held"
 else
     skipped="no flock"
@@ -128,16 +142,16 @@ in_mount 1m 'untorn create a --size 64M || exit 1
 in_mount 8m 'head -c 80 /dev/zero | untorn put a x --dtype u1 --shape 80 || exit 1
     mount -o remount,ro /mnt || exit 2
     [ "$(untorn get a x | tail -c 80 | wc -c)" = 80 ] || exit 3
-    timeout 10 untorn follow a x --count 1 >/dev/null || exit 4
+    timeout 100 untorn follow a x --count 1 >/dev/null || exit 4
     echo | untorn append a x --dtype u1 2>/dev/null && exit 5
     exit 0' || fail "on a read-only mount: step $?"
 
 # Another pid namespace: alive is seen, also from a third one; so is death.
-unshare --pid --fork --kill-child untorn record far --rate 100 --for 60 --size 16M 2>/dev/null &
+unshare --pid --fork --kill-child untorn record far --rate 100 --for 600 --size 16M 2>/dev/null &
 writer=$!
 wait_for untorn get far kernel/time
 [ "$(state_of far)" = alive ] || fail "from outside the writer is $(state_of far)"
-timeout 20 unshare --pid --fork --mount-proc untorn follow far kernel/time --count 5 --region -1: >/dev/null ||
+timeout 100 unshare --pid --fork --mount-proc untorn follow far kernel/time --count 5 --region -1: >/dev/null ||
     fail "no generations in another pid namespace"
 if untorn append far kernel/time --dtype i8 </dev/null 2>"$scratch/error"; then fail "a second writer"; fi
 grep -q 'is its writer' "$scratch/error" || fail "message: $(cat "$scratch/error")"

@@ -116,7 +116,7 @@ compile "$TOP/tests/docs/uniform_writer.c" -o "$scratch/uniform_writer" "$BUILD/
     ${SAN:+-fsanitize=$SAN} -pthread -lxxhash -llz4
 "$scratch/uniform_writer" "$segment-live" values &
 writer=$!
-for _ in $(seq 100); do
+for _ in $(seq 3000); do
     [ -n "$("$untorn" get "$segment-live" values 2>/dev/null | head -c 1)" ] && break
     sleep 0.05
 done

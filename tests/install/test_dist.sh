@@ -37,7 +37,7 @@ find "$scratch" -name '*.tar.gz' -delete
 unset BUILD TOP MAKEFLAGS
 cd "$tree"
 prefix=$scratch/prefix
-nice "$make" -j2 --no-print-directory CFLAGS=-O0 prefix="$prefix" install >"$scratch/log" 2>&1 ||
+"$make" -j2 --no-print-directory CFLAGS=-O0 prefix="$prefix" install >"$scratch/log" 2>&1 ||
     fail "make install failed: $(tail "$scratch/log")"
 UNTORN_SHM_DIR=$scratch
 export UNTORN_SHM_DIR

@@ -394,7 +394,7 @@ static void P5_killed_writers_leave_what_the_model_says(void **state) {
         if (life == 0)
             model_reader_open(&follower.reader, follower.segment, 0);
         uint64_t looks = rng_below(&follower.rng, 12);
-        for (uint64_t i = 0; i < looks; i++)
+        for (uint64_t i = 0; i < looks || kept == NULL; i++)
             check_now(&follower, &kept, &kept_state);
         test_sleep_us(rng_below(&follower.rng, 20000));
         test_child_kill(&writer);

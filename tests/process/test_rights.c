@@ -84,7 +84,7 @@ static int read_as_nobody(void *argument, int report, int orders) {
     must_ok(untorn_wait_commit(reader.reader, commit + 1, -1)); // by looking every millisecond
     test_receive(orders);                                       // now at full rate
     uint64_t good = 0;
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 300 || good == 0; i++) { // at the latest, when the writer is silent
         good += (uint64_t)ledger_check(&reader);
         good += (uint64_t)ledger_check_snapshot(&reader);
     }
@@ -171,32 +171,43 @@ static void without_read_permission_it_says_so(void **state) {
     must_ok(untorn_segment_remove(ledger->segment));
 }
 
+// How much rubbish there is does not depend on how fast who is: one piece at least and MOST at most
+// for each round of looking.
+struct rubbish {
+    struct ledger ledger;
+    _Atomic uint64_t rounds, pieces;
+};
+#define MOST 4
+
 // Whoever may write to the control file writes rubbish to it: the others' reads stay whole, and
 // the writer goes on.
 static int scribble(void *argument, int report, int orders) {
-    struct ledger *ledger = argument;
+    struct rubbish *shared = argument;
     unsigned char rubbish[64];
     uint64_t state = 12345;
-    int fd = open(test_segment_path(ledger->segment, "~ctl"), O_RDWR | O_CLOEXEC);
+    int fd = open(test_segment_path(shared->ledger.segment, "~ctl"), O_RDWR | O_CLOEXEC);
     must(fd >= 0, "the control file");
     off_t size = lseek(fd, 0, SEEK_END);
     (void)orders;
     test_send(report, 1);
     for (uint64_t i = 0;; i++) {
+        while (shared->pieces >= MOST * (shared->rounds + 1))
+            test_sleep_us(20);
         for (size_t j = 0; j < sizeof rubbish; j++) {
             state = state * 6364136223846793005u + 1442695040888963407u;
             rubbish[j] = (unsigned char)(i % 3 == 0 ? 0xff : state >> 40);
         }
         off_t place = (off_t)((state >> 20) % (uint64_t)(size - (off_t)sizeof rubbish));
         must(pwrite(fd, rubbish, sizeof rubbish, place) > 0, "pwrite");
-        test_sleep_us(20);
+        shared->pieces++;
     }
 }
 
 static void P7_rubbish_in_the_control_file_tears_nothing(void **state) {
     (void)state;
     skip_under_tsan();
-    struct ledger *ledger = test_shared(sizeof *ledger);
+    struct rubbish *shared = test_shared(sizeof *shared);
+    struct ledger *ledger = &shared->ledger;
     struct ledger_writer writer;
     struct ledger_reader readers[2];
     ledger->segment = test_segment("rubbish");
@@ -204,7 +215,7 @@ static void P7_rubbish_in_the_control_file_tears_nothing(void **state) {
     ledger_open(&writer, ledger);
     ledger_attach(&readers[0], ledger, 0);
     ledger_attach(&readers[1], ledger, UNTORN_READ_NO_CONTROL);
-    struct test_child child = test_child_start(scribble, ledger);
+    struct test_child child = test_child_start(scribble, shared);
     test_receive(child.from);
     uint64_t rounds = test_count(8000);
     uint64_t good = 0;
@@ -214,6 +225,9 @@ static void P7_rubbish_in_the_control_file_tears_nothing(void **state) {
             good += (uint64_t)ledger_check(&readers[j]);
             good += (uint64_t)ledger_check_snapshot(&readers[j]);
         }
+        shared->rounds = i + 1;
+        while (shared->pieces <= i)
+            test_sleep_us(20);
     }
     print_message("%llu of %llu looks were not overtaken\n", (unsigned long long)good,
                   (unsigned long long)(4 * rounds));

@@ -16,6 +16,7 @@
 
 #define MILLISECOND INT64_C(1000000)
 #define FOR_EVER (-1)
+#define TURNS 1000
 
 enum { SPUN = 1, SLEPT = 2, RETURNED = 3 }; // what a child reports
 
@@ -221,7 +222,9 @@ static void spinning_ends_with_the_timeout(void **state) {
     ut_step_hook = count_steps;
     must_be(UNTORN_E_TIMEOUT, untorn_wait(array, result.generation, 0));
     must(spins == 0, "a look alone spins");
-    must_be(UNTORN_E_TIMEOUT, untorn_wait(array, result.generation, 2 * MILLISECOND));
+    // Its time may be over before it begins, where others have the processor.
+    for (int turn = 0; turn < TURNS && spins == 0; turn++)
+        must_be(UNTORN_E_TIMEOUT, untorn_wait(array, result.generation, 2 * MILLISECOND));
     must(spins != 0 && sleeps == 0, "%u spins, %u sleeps", spins, sleeps);
     spins = 0;
     must_ok(untorn_wait(array, result.generation - 1, FOR_EVER));
@@ -248,7 +251,8 @@ static void options_from_before_spinning_are_taken(void **state) {
     must_ok(untorn_peek(array, &result));
     spins = sleeps = 0;
     ut_step_hook = count_steps;
-    must_be(UNTORN_E_TIMEOUT, untorn_wait(array, result.generation, 2 * MILLISECOND));
+    for (int turn = 0; turn < TURNS && sleeps == 0; turn++)
+        must_be(UNTORN_E_TIMEOUT, untorn_wait(array, result.generation, 2 * MILLISECOND));
     ut_step_hook = NULL;
     must(spins == 0 && sleeps != 0, "%u spins, %u sleeps", spins, sleeps);
     untorn_reader_close(reader);

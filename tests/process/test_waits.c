@@ -269,8 +269,9 @@ static int wait_for_things(void *argument, int report, int orders) {
     must_ok(untorn_wait_array(r.reader, "later/on", FOR_EVER, &later));
     must_ok(untorn_read(later, NULL, NULL, value, sizeof value, NULL));
     must(value[0] == 9, "the array as of its definition's commit");
+    uint64_t generation = generation_of(later); // while it is there: then it may go
     test_send(report, 3);
-    must_be(UNTORN_E_ARRAY_DELETED, untorn_wait(later, generation_of(later), FOR_EVER));
+    must_be(UNTORN_E_ARRAY_DELETED, untorn_wait(later, generation, FOR_EVER));
     untorn_reader_close(r.reader);
     return 0;
 }

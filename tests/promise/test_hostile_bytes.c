@@ -28,7 +28,7 @@
 #include "../support/scale.h"
 #include "../support/stamped.h"
 
-#define CASE_SECONDS 40 // after which a case counts as a hang
+#define CASE_SECONDS 120 // after which a case counts as a hang
 #define BUFFER (1u << 20)
 
 static const char *const suffixes[] = {"", "~ctl", "~lock", "~alive"};

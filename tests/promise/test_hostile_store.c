@@ -594,7 +594,7 @@ static void in_children(const char *what, void (*scenario)(void), unsigned cases
         pid_t child = fork();
         if (child == 0) {
             test_is_child = 1;
-            alarm(60); // a hang
+            alarm(120); // a hang
             scenario();
             _exit(0);
         }

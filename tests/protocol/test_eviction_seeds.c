@@ -438,10 +438,7 @@ static void a_pin_is_not_granted_on_what_the_store_has_lost(void) {
 
 /* ---- the table ---- */
 
-static const struct seeded {
-    int seed;
-    void (*scenario)(void);
-} table[] = {
+static const struct test_seeded table[] = {
     {301, slots_are_reused_under_a_reader},
     {302, what_is_in_use_stays},
     {303, what_is_dirty_stays},
@@ -461,31 +458,12 @@ static const struct seeded {
 
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
-    unsigned failed = 0;
-    for (size_t i = 0; i < ENTRIES; i++)
-        if (test_with_seed(table[i].scenario, 0) != 0) {
-            print_message("the scenario of %d fails\n", table[i].seed);
-            failed++;
-        }
-    must(failed == 0, "%u scenarios fail", failed);
+    test_scenarios_pass(table, ENTRIES);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
-    unsigned missed = 0;
-    for (size_t i = 0; i < ENTRIES; i++) {
-        // Some schedules depend on what the flusher is just doing.
-        int status = table[i].seed != 0 ? 0 : 1;
-        for (int attempt = 0; status == 0 && attempt < 5; attempt++)
-            status = test_with_seed(table[i].scenario, table[i].seed);
-        if (status == 0) {
-            print_message("seed %d was not noticed\n", table[i].seed);
-            missed++;
-        } else if (status != TEST_CHILD_FAILED && table[i].seed != 0) {
-            print_message("seed %d: status %d\n", table[i].seed, status);
-        }
-    }
-    must(missed == 0, "%u mistakes were not noticed", missed);
+    test_mistakes_are_noticed(table, ENTRIES);
 }
 
 int main(void) {

@@ -531,25 +531,19 @@ static void a_waiter_is_not_forgotten(void) {
 }
 
 static _Thread_local int is_writer;
-static _Atomic int asleep;
+static _Atomic int stored, asleep;
 static uint64_t known;
+static int64_t waited;
 
 static void begin_to_wait_before_the_commit(const char *step) {
     if (!is_writer && strcmp(step, "sleep begins") == 0)
         asleep = 1;
-    if (is_writer && strcmp(step, "generation stored") == 0)
-        for (int i = 0; i < 2000 && !asleep; i++)
-            test_sleep_us(100);
-    if (is_writer && strcmp(step, "generation stored") == 0)
-        test_sleep_us(5000); // so that it sleeps indeed
-}
-
-static void *wait_for_next(void *argument) {
-    (void)argument;
+    if (!is_writer || strcmp(step, "generation stored") != 0)
+        return;
+    stored = 1;
     while (!asleep)
-        if (untorn_wait(the_reader.array[W_SINGLE], known, 2000000000) != UNTORN_E_TIMEOUT)
-            break;
-    return NULL;
+        test_sleep_us(100);
+    test_sleep_us(5000); // so that it sleeps indeed
 }
 
 static int64_t now_ns(void) {
@@ -558,56 +552,69 @@ static int64_t now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-// Who begins to wait between generation and commit is woken by that commit: in the best of ten
-// times faster than a slice of sleep goes by.
+static void *wait_for_next(void *argument) {
+    (void)argument;
+    while (!stored)
+        test_sleep_us(100);
+    int64_t begun = now_ns();
+    must_ok(untorn_wait(the_reader.array[W_SINGLE], known, -1));
+    waited = now_ns() - begun;
+    return NULL;
+}
+
+#define SLICE 80000000 // ns that who is not woken has waited at least
+
+// Who begins to wait between generation and commit is woken by that commit: once at least, of many
+// times, since others may have the processor for longer than a slice of sleep goes by.
 static void the_wake_up_comes(void) {
     set_up(&roomy);
     int64_t best = INT64_MAX;
-    for (int i = 0; i < 10 && best > 50000000; i++) {
+    for (int i = 0; i < 50 && best >= SLICE; i++) {
         untorn_result result;
         pthread_t thread;
         must_ok(untorn_peek(the_reader.array[W_SINGLE], &result));
         known = result.generation;
-        asleep = 0;
+        stored = asleep = 0;
         is_writer = 1;
         ut_step_hook = begin_to_wait_before_the_commit;
         must(pthread_create(&thread, NULL, wait_for_next, NULL) == 0, "thread");
         change_single(&the_world);
-        int64_t begun = now_ns();
         pthread_join(thread, NULL);
         ut_step_hook = NULL;
-        if (now_ns() - begun < best)
-            best = now_ns() - begun;
+        best = waited < best ? waited : best;
     }
-    must(best < 60000000, "woken after %lld ns at best", (long long)best);
+    must(best < SLICE, "woken after %lld ns at best", (long long)best);
     tear_down();
 }
 
 // The writer dies while a child of its process lives on.
 static void a_child_does_not_keep_the_lock(void) {
-    int done[2];
-    must(pipe(done) == 0, "pipe");
+    int done[2], ready[2];
+    must(pipe(done) == 0 && pipe(ready) == 0, "pipe");
     pid_t child = fork();
     if (child == 0) {
         untorn_writer *writer;
         must_ok(untorn_writer_open("t-seeded-lock", NULL, &writer));
         if (fork() == 0) {
-            char byte;
+            char byte = 0;
             close(done[1]);
+            if (write(ready[1], &byte, 1) != 1) // what it inherited is closed
+                _exit(1);
             _exit((int)read(done[0], &byte, 1)); // as long as the test lives
         }
         _exit(0);
     }
     int status;
+    char byte;
     must(waitpid(child, &status, 0) == child && status == 0, "child");
+    must(read(ready[0], &byte, 1) == 1, "its child");
     untorn_writer *writer = NULL;
-    untorn_status opened_as = UNTORN_E_BUSY;
-    // The child's child closes its descriptors as its first act, but that takes its time.
-    for (int i = 0; i < 100 && opened_as == UNTORN_E_BUSY; i++, test_sleep_us(10000))
-        opened_as = untorn_writer_open("t-seeded-lock", NULL, &writer);
+    untorn_status opened_as = untorn_writer_open("t-seeded-lock", NULL, &writer);
     untorn_writer_close(writer);
-    close(done[1]);
-    close(done[0]);
+    for (int i = 0; i < 2; i++) {
+        close(ready[i]);
+        close(done[i]);
+    }
     for (int i = 0; i < 100 && untorn_segment_remove("t-seeded-lock") == UNTORN_E_BUSY; i++)
         test_sleep_us(10000);
     must_ok(opened_as);

@@ -15,7 +15,7 @@ def jq(text, filter_text):
     if shutil.which("jq") is None:
         return None
     done = subprocess.run(["jq", "-e", filter_text], input=text.encode(), capture_output=True,
-                          timeout=60)
+                          timeout=400)
     check(done.returncode == 0, f"jq {filter_text}: {done.stderr.decode()}")
     return json.loads(done.stdout)
 

@@ -11,7 +11,7 @@ from looking import WORK, Actor, act, check, finish, golden, look
 
 def promtool(text):
     done = subprocess.run(["promtool", "check", "metrics"], input=text.encode(),
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=400)
     check(done.returncode == 0 and not done.stdout.strip() and not done.stderr.strip(),
           f"promtool: {done.stdout.decode()}{done.stderr.decode()}")
 

@@ -78,14 +78,26 @@ def test_columns():
         check(shown == [told], f"{section}: documented {told}, shown {shown}")
 
 
-def test_rates():
-    writer = Actor("writer", "rates")
-    process = subprocess.Popen([SHMSTAT, "rates", "0.2", "2", "--json"], stdout=subprocess.PIPE)
+def look_twice(writer, interval):
+    """Two looks with 20 commits in between; the second, and whether they were all made before it."""
+    begun = time.monotonic()
+    process = subprocess.Popen([SHMSTAT, "rates", str(interval), "2", "--json"],
+                               stdout=subprocess.PIPE)
     first = process.stdout.readline()
+    check(b'"segments"' in first, "a first look")
     writer.tell("c" * 20)
+    in_time = time.monotonic() - begun < interval
     second = json.loads(process.stdout.readline())["segments"][0]
     process.wait()
-    check(b'"segments"' in first, "a first look")
+    return second, in_time
+
+
+def test_rates():
+    writer = Actor("writer", "rates")
+    interval, in_time = 0.2, False
+    while not in_time:
+        second, in_time = look_twice(writer, interval)
+        interval *= 2
     # Of the interval, whatever its length: 20 commits of one segment, and of one array.
     log = [a for a in second["arrays"] if a["name"] == "log"][0]
     grid = [a for a in second["arrays"] if a["name"] == "grid"][0]

@@ -31,7 +31,7 @@ def check(condition, message):
 
 def look(*arguments, status=0, **options):
     """Run shmstat; the exit status must be `status`.  Returns its output and its messages."""
-    done = subprocess.run([SHMSTAT, *map(str, arguments)], capture_output=True, timeout=120,
+    done = subprocess.run([SHMSTAT, *map(str, arguments)], capture_output=True, timeout=400,
                           stdin=subprocess.DEVNULL, **options)
     what = f"shmstat {' '.join(map(str, arguments))}"
     messages = done.stderr.decode()
@@ -64,17 +64,17 @@ class Actor:
     def quit(self):
         self.process.stdin.write(b"q")
         self.process.stdin.close()
-        check(self.process.wait(60) == 0, "an actor failed")
+        check(self.process.wait(400) == 0, "an actor failed")
         actors.remove(self)
 
     def kill(self):
         self.process.kill()
-        self.process.wait(60)
+        self.process.wait(400)
         actors.remove(self)
 
 
 def act(*arguments, data=b""):
-    subprocess.run([os.path.join(WORK, "actor"), *arguments], input=data, check=True, timeout=120)
+    subprocess.run([os.path.join(WORK, "actor"), *arguments], input=data, check=True, timeout=400)
 
 
 CHANGING = {"PID": "PID", "READER": "PID", "AGE": "TIME", "COMMITS/S": "RATE", "BYTES/S": "RATE",

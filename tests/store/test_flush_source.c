@@ -106,7 +106,7 @@ static void P2_a_flush_under_a_writer_at_full_rate_is_of_one_commit(void **state
     atomic_store(&stop_writing, false);
     must(pthread_create(&thread, NULL, write_on, arrays) == 0);
     uint64_t flushes = test_count(30), last = 0, flushed = 0;
-    for (uint64_t n = 0; n < flushes; n++) {
+    for (uint64_t n = 0; n < flushes || flushed == 0; n++) {
         flushing.threads = 1 + (unsigned)(n % 3);
         untorn_status status = flushing_try();
         if (status == UNTORN_E_OVERTAKEN) // out of space the writer may end an ordinary pin
@@ -125,7 +125,6 @@ static void P2_a_flush_under_a_writer_at_full_rate_is_of_one_commit(void **state
     }
     atomic_store(&stop_writing, true);
     must(pthread_join(thread, NULL) == 0);
-    must(flushed > 0);
     flushing.threads = 1;
     flushing_end();
 }

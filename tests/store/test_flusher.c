@@ -35,7 +35,7 @@
 
 // With what comes sooner or later; with a mistake it may never.
 static int64_t patience(void) {
-    return (ut_seeded_bug != 0 ? 3 : 100) * SECOND;
+    return (ut_seeded_bug != 0 ? 3 : 400) * SECOND;
 }
 
 /* ---- a file system that fails as it is told ---- */
@@ -152,7 +152,11 @@ static void commit(uint64_t count) {
 
 static untorn_flush_state state_now(void) {
     untorn_flush_state state;
-    must_ok(untorn_reader_flush_state(reader, &state));
+    untorn_status status;
+    do // its flusher may have lost the processor in the middle of a change
+        status = untorn_reader_flush_state(reader, &state);
+    while (status == UNTORN_E_OVERTAKEN);
+    must_ok(status);
     return state;
 }
 
@@ -351,10 +355,7 @@ static void a_segment_behind_its_store_is_refused(void) {
 
 /* ---- the tests ---- */
 
-static const struct seeded {
-    int seed; // 0: none
-    void (*scenario)(void);
-} table[] = {
+static const struct test_seeded table[] = {
     {213, much_is_flushed_though_nothing_is_due},
     {214, a_full_disk_has_time_give_way_to_count},
     {215, a_failed_flush_is_tried_again},
@@ -368,26 +369,12 @@ static const struct seeded {
 
 static void the_rules_are_kept(void **state) {
     (void)state;
-    unsigned failed = 0;
-    for (size_t i = 0; i < ENTRIES; i++) {
-        int status = test_with_seed(table[i].scenario, 0);
-        if (status != 0)
-            print_message("scenario %zu (of mistake %d): %d\n", i, table[i].seed, status);
-        failed += status != 0;
-    }
-    must(failed == 0, "%u scenarios fail", failed);
+    test_scenarios_pass(table, ENTRIES);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
-    unsigned missed = 0;
-    for (size_t i = 0; i < ENTRIES; i++) {
-        if (table[i].seed == 0 || test_with_seed(table[i].scenario, table[i].seed) != 0)
-            continue;
-        print_message("mistake %d goes unnoticed\n", table[i].seed);
-        missed++;
-    }
-    must(missed == 0, "%u mistakes go unnoticed", missed);
+    test_mistakes_are_noticed(table, ENTRIES);
 }
 
 int main(void) {

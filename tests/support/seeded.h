@@ -17,7 +17,8 @@ struct test_seeded {
     void (*scenario)(void);
 };
 
-/* Each scenario of the table passes without its mistake; each mistake is noticed. */
+/* Each scenario of the table passes without its mistake, each time; each mistake is noticed, in one
+ * of a few attempts. */
 void test_scenarios_pass(const struct test_seeded *table, size_t count);
 void test_mistakes_are_noticed(const struct test_seeded *table, size_t count);
 

@@ -5,12 +5,11 @@ import io
 import os
 import signal
 import subprocess
-import time
 
 import numpy as np
 
-from command import (SEGMENT, UNTORN, check, done, eventually, get, image, put, remove_segment, run,
-                     same, start)
+from command import (HUNG, SEGMENT, UNTORN, check, done, eventually, get, image, put,
+                     remove_segment, run, same, start)
 
 WORK = os.environ["WORK"]
 generator = np.random.default_rng(7)
@@ -108,19 +107,17 @@ def test_stream():
         eventually(arrived(count), f"{count} rows after {end} bytes")
     same(get("st"), rows[:4], "while the stream goes on")
     stream.stdin.write(data[at:])
-    check(stream.communicate(timeout=20)[1] == b"" and stream.returncode == 0, "the stream ends")
+    check(stream.communicate(timeout=HUNG)[1] == b"" and stream.returncode == 0, "the stream ends")
     same(get("st"), rows, "the whole stream")
 
     stream = start("append", SEGMENT, "st", "--dtype", "i4", "--row-shape", "4")
     stream.stdin.write(data[:24])
     stream.stdin.flush()
     eventually(arrived(6), "a row before the interrupt")
-    began = time.monotonic()
     stream.send_signal(signal.SIGINT)
-    stream.wait(timeout=20)  # with its input open
+    stream.wait(timeout=HUNG)  # with its input open
     message = stream.communicate()[1]
     check(stream.returncode == 1 and b"interrupted" in message, f"interrupt: {message!r}")
-    check(time.monotonic() - began < 5, "the interrupt takes effect at once")
     check(length("st") == 6, "rows from before the interrupt stay")
 
 

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from command import (SEGMENT, UNTORN, check, done, eventually, image, put, remove_segment, run,
+from command import (HUNG, SEGMENT, UNTORN, check, done, eventually, image, put, remove_segment, run,
                      start)
 
 
@@ -73,16 +73,14 @@ def test_generations_are_whole():
     """A writer rewrites all of an array of several chunks; each report is of one generation."""
     put("g", np.zeros(400, "i4"), "--chunks", "40", "--replace")
     follower = start("follow", SEGMENT, "g", "--format", "npy", "--count", 30)
-    writer_done = False
     seen = []
-    for value in range(1, 1000):
+    value = 0
+    while follower.poll() is None:
+        value += 1
         put("g", np.full(400, value, "i4"))
-        if follower.poll() is not None:
-            writer_done = True
-            break
         time.sleep(0.002)
-    output, message = follower.communicate(timeout=20)
-    check(writer_done and follower.returncode == 0, f"30 generations: {message!r}")
+    output, message = follower.communicate(timeout=HUNG)
+    check(follower.returncode == 0, f"30 generations: {message!r}")
     stream = io.BytesIO(output)
     for _ in range(30):
         array = np.load(stream)
@@ -108,7 +106,7 @@ def test_growing_region():
         check(row < 1_000_000, "50 generations")
         if row % 20 == 0:
             time.sleep(0.001)
-    writer.communicate(timeout=20)
+    writer.communicate(timeout=HUNG)
     reports = [json.loads(line) for line in follower.communicate()[0].splitlines()]
     check(len(reports) == 50, "50 reports")
     for report in reports:
@@ -142,7 +140,7 @@ class Follower:
 
     def end(self, number=signal.SIGINT):
         self.process.send_signal(number)
-        status = self.process.wait(timeout=10)
+        status = self.process.wait(timeout=HUNG)
         self.poll()
         self.process.stdin.close()
         self.process.stdout.close()
@@ -163,7 +161,6 @@ def test_writers_come_and_go():
     # Killed once it is the writer.
     eventually(lambda: subprocess.run([UNTORN, "get", SEGMENT, "other"], capture_output=True)
                .returncode == 0, "the other writer")
-    time.sleep(0.5)
     writer.kill()
     writer.communicate()
     follower.expect_message(b"died")
@@ -184,28 +181,33 @@ def test_writers_come_and_go():
         follower.end(number)
 
 
+def rows_of(name):
+    done = subprocess.run([UNTORN, "get", SEGMENT, name], capture_output=True)
+    return len(np.load(io.BytesIO(done.stdout))) if done.returncode == 0 else 0
+
+
 def test_until_close():
     writer = start("append", SEGMENT, "u", "--dtype", "i8")
     writer.stdin.write(np.arange(3).tobytes())
     writer.stdin.flush()
+    eventually(lambda: rows_of("u") == 3, "three rows")
     follower = start("follow", SEGMENT, "u", "--until-close", "--format", "raw")
-    time.sleep(0.3)
-    if follower.poll() is not None:  # before the segment was there
-        follower = start("follow", SEGMENT, "u", "--until-close", "--format", "raw")
-    check(follower.poll() is None or follower.returncode == 0, "follows while the writer lives")
-    writer.communicate(timeout=10)
-    output, message = follower.communicate(timeout=10)
+    output = follower.stdout.read(24)
+    check(output == np.arange(3).tobytes(), "all of it")
+    check(follower.poll() is None, "follows while the writer lives")
+    writer.communicate(timeout=HUNG)
+    output, message = follower.communicate(timeout=HUNG)
     check(follower.returncode == 0, f"ends with the writer: {message!r}")
-    check(output.endswith(np.arange(3).tobytes()), "all of it")
+    check(output == b"", f"nothing came after it: {output!r}")
     writer = start("append", SEGMENT, "u", "--dtype", "i8")
     writer.stdin.write(bytes(8))
     writer.stdin.flush()
-    time.sleep(0.5)
+    eventually(lambda: rows_of("u") == 4, "a fourth row")
     follower = start("follow", SEGMENT, "u", "--until-close", "--format", "raw")
-    time.sleep(0.5)
+    follower.stdout.read(32)
     writer.kill()
     writer.communicate()
-    message = follower.communicate(timeout=10)[1]
+    message = follower.communicate(timeout=HUNG)[1]
     check(follower.returncode == 1 and b"died" in message, f"a writer that died: {message!r}")
 
 
@@ -217,7 +219,7 @@ def test_wait():
     time.sleep(0.3)
     put("later", np.array(9))
     follower.expect(9)
-    check(follower.process.wait(timeout=10) == 0, "ends after one")
+    check(follower.process.wait(timeout=HUNG) == 0, "ends after one")
 
 
 def test_closed_pipe():
@@ -225,7 +227,7 @@ def test_closed_pipe():
     follower = start("follow", SEGMENT, "c")
     follower.stdout.readline()
     follower.stdout.close()
-    check(follower.wait(timeout=10) == 0, "ends when nobody reads the output")
+    check(follower.wait(timeout=HUNG) == 0, "ends when nobody reads the output")
 
 
 def main():

@@ -37,7 +37,7 @@ def on_terminal(*arguments):
                 break
             errors += piece
         os.close(master)
-        status = process.wait(60)
+        status = process.wait(400)
         output.seek(0)
         return output.read().decode(), errors.decode().replace("\r\n", "\n"), status
 

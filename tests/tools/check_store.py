@@ -12,8 +12,8 @@ import time
 
 import numpy as np
 
-from command import (SEGMENT, UNTORN, check, done, eventually, get, put, remove_segment, run, same,
-                     start)
+from command import (HUNG, SEGMENT, UNTORN, catches, check, done, eventually, get, put,
+                     remove_segment, run, same, start)
 
 WORK = os.environ["WORK"]
 number = 0
@@ -205,14 +205,15 @@ def test_flush_beside_a_live_writer():
     late = run("flush", SEGMENT, "--timeout", "300ms", status=1)
     check(b"timed out" in late.stderr or b"time" in late.stderr, f"timeout: {late.stderr!r}")
     waiting = start("flush", SEGMENT)
-    time.sleep(0.3)
+    eventually(lambda: catches(waiting, signal.SIGINT), "a handler of the signal")
+    time.sleep(0.3)  # for it to wait
     waiting.send_signal(signal.SIGINT)
-    waiting.communicate(timeout=20)
+    waiting.communicate(timeout=HUNG)
     check(waiting.returncode == 1, "interrupted")
     waiting = start("flush", SEGMENT)
     time.sleep(0.2)
     writer.send_signal(signal.SIGCONT)
-    output = waiting.communicate(timeout=20)[0].decode().strip()
+    output = waiting.communicate(timeout=HUNG)[0].decode().strip()
     check(waiting.returncode == 0 and os.path.isdir(output), "it goes on when the writer does")
     writer.communicate()
     check(writer.returncode == 0, "the writer ended well")
@@ -433,16 +434,14 @@ def test_grows_beyond_its_segment():
 def test_recording_fills_its_segment_ten_times():
     store, size, rows = new_store(), 256 << 10, 0
     names = ["time", "cpu", "memory", "disk", "check"]
-    deadline = time.monotonic() + 60
     recorded = 0
-    while recorded < 10 * size and time.monotonic() < deadline:
+    while recorded < 10 * size:
         run("record", SEGMENT, "--size", size, "--rate", 4000, "--for", 2, "--store", store,
             "--flush-interval", "200ms")
         present = [name for name in names if has(f"kernel/{name}")]
         row = sum(get(f"kernel/{name}", "--region", "0:1").nbytes for name in present)
         rows = len(get("kernel/time"))
         recorded = rows * row
-    check(recorded >= 10 * size, f"{recorded} bytes were recorded within a minute")
     arrays = {name: get(f"kernel/{name}") for name in present}
     for name, array in arrays.items():
         check(len(array) == rows, f"{name} has {len(array)} of {rows} rows")
@@ -465,7 +464,7 @@ def test_failing_flushes_are_told():
     check(store.encode() in failed.stderr, f"the error of the flush: {failed.stderr!r}")
     time.sleep(0.5)
     recorder.send_signal(signal.SIGINT)
-    errors = recorder.communicate(timeout=30)[1].decode().splitlines()
+    errors = recorder.communicate(timeout=HUNG)[1].decode().splitlines()
     check(recorder.returncode == 1, f"the last flush failed too: {errors}")
     warnings = [line for line in errors if line.startswith("untorn: warning: ")]
     check(len(warnings) > 0 and len(set(warnings)) == len(warnings), f"each once: {errors}")

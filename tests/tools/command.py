@@ -16,13 +16,14 @@ import numpy as np
 
 UNTORN = os.path.join(os.environ["BUILD"], "untorn")
 SEGMENT = os.environ["SEGMENT"]
+HUNG = 400  # seconds after which something counts as hung; the test itself has 900
 checks = 0
 
 
 def run(*arguments, data=b"", status=0, **options):
     """Run untorn with `data` on standard input; the exit status must be `status`."""
     done = subprocess.run([UNTORN, *map(str, arguments)], input=data, capture_output=True,
-                          timeout=120, **options)
+                          timeout=HUNG, **options)
     if done.returncode != status:
         fail(f"untorn {' '.join(map(str, arguments))}: exit status {done.returncode}, not {status}:"
              f" {done.stderr.decode(errors='replace')}")
@@ -79,7 +80,14 @@ def same(got, wanted, message):
     check(got.tobytes() == wanted.astype(little).tobytes(), f"{message}: other content")
 
 
-def eventually(condition, message, seconds=20):
+def catches(process, number):
+    """Whether the process has a handler for this signal yet."""
+    with open(f"/proc/{process.pid}/status") as file:
+        caught = next(line for line in file if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
+def eventually(condition, message, seconds=HUNG):
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -188,7 +188,7 @@ check: deps-check
 # The sizes that take minutes: an array of 1 GiB behind 16 MiB, and 2 GiB appended to 32 MiB.
 check-large: deps-check
 	$(Q)$(MAKE) --no-print-directory all tests
-	+$(Q)$(run_env) UNTORN_TEST_LARGE=1 UNTORN_TEST_TIMEOUT=600 JOBS='$(JOBS)' tests/run_tests.sh \
+	+$(Q)$(run_env) UNTORN_TEST_LARGE=1 JOBS='$(JOBS)' tests/run_tests.sh \
 	    $(B)/tests/cache/test_cache_large $(B)/tests/cache/test_append_for_ever
 
 # What is not x86's own, under emulation.

@@ -5,9 +5,9 @@
  *
  * A ring has 8 slots; a busy object gets one of 64, so that a reader who was
  * away for a microsecond still finds the generation it saw.  It keeps 8 where 8
- * generations reach back far enough, as with many arrays that are written
- * together, all of whose rings no cache would hold.  The old ring is
- * superseded like anything else.  A reader that still has its address has a
+ * generations are all that is promised and reach back far enough, as with many
+ * arrays that are written together, all of whose rings no cache would hold.  The
+ * old ring is superseded like anything else.  A reader that still has its address has a
  * generation below the one that was published next, or looks at header.ring
  * again after reading, and so never takes what comes to lie there for a
  * descriptor.  Nodes of the retained list are for ever nodes of that list.
@@ -149,16 +149,20 @@ static __attribute__((noinline)) untorn_status retain_needed(ut_publisher *publi
     return UNTORN_OK;
 }
 
-/* Whether the ring of a busy object reaches back less than superseded chunks are kept anyway (see
- * space.c): a reader that is away for as long would miss the descriptors alone. */
+/* Whether the ring reaches back less than superseded chunks are kept anyway, because they are
+ * promised or, of a busy object, did not age yet (see space.c): a reader that is away for as long,
+ * and whoever takes over, would miss the descriptors alone. */
 static bool is_short(const ut_publisher *publisher, const ut_object *object) {
     uint64_t mask = object->ring_entries - 1;
-    return object->ring_entries < UT_RING_LARGE && object->generation != 0 &&
-           object->ring_commits[(object->generation + 1) & mask] > publisher->aged;
+    if (object->ring_entries >= UT_RING_LARGE || object->generation == 0)
+        return false;
+    return object->ring_entries < publisher->versions ||
+           (object->generation % BUSY_GENERATIONS == 0 &&
+            object->ring_commits[(object->generation + 1) & mask] > publisher->aged);
 }
 
 untorn_status ut_ring_prepare(ut_publisher *publisher, ut_object *object) {
-    if (object->generation % BUSY_GENERATIONS == 0 && is_short(publisher, object))
+    if (object->generation % UT_RING_SMALL == 0 && is_short(publisher, object))
         grow_ring(publisher, object);
     uint64_t mask = object->ring_entries - 1;
     uint64_t next = object->generation + 1;

@@ -496,10 +496,7 @@ static void readers_beside_the_writer(void **state) {
 
 /* --- the table --- */
 
-static const struct seeded {
-    int seed;
-    void (*scenario)(void);
-} table[] = {
+static const struct test_seeded table[] = {
     {331, a_name_is_always_found},
     {332, any_changes},
     {333, any_changes},
@@ -511,16 +508,12 @@ static const struct seeded {
 
 static void scenarios_pass_without_mistakes(void **state) {
     (void)state;
-    for (size_t i = 0; i < ENTRIES; i++)
-        if (i == 0 || table[i].scenario != table[i - 1].scenario)
-            must(test_with_seed(table[i].scenario, 0) == 0, "the scenario of entry %zu fails", i);
+    test_scenarios_pass(table, ENTRIES);
 }
 
 static void every_mistake_is_noticed(void **state) {
     (void)state;
-    for (size_t i = 0; i < ENTRIES; i++)
-        must(table[i].seed == 0 || test_with_seed(table[i].scenario, table[i].seed) != 0,
-             "seed %d was not noticed", table[i].seed);
+    test_mistakes_are_noticed(table, ENTRIES);
 }
 
 int main(void) {

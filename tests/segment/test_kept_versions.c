@@ -18,13 +18,17 @@
 #define PAGE_BYTES 4096u
 #define LARGE_BYTES (4u << 20)
 
-static untorn_writer *open_writer(const char *segment) {
+static untorn_writer *open_writer_keeping(const char *segment, unsigned versions) {
     untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
     options.size = UINT64_C(256) << 20;
-    options.versions = VERSIONS;
+    options.versions = versions;
     untorn_writer *writer = NULL;
     must_ok(untorn_writer_open(segment, &options, &writer));
     return writer;
+}
+
+static untorn_writer *open_writer(const char *segment) {
+    return open_writer_keeping(segment, VERSIONS);
 }
 
 // One chunk of so many bytes.
@@ -84,6 +88,46 @@ static void many_arrays_of_a_transaction_keep_little(void **state) {
     must_ok(untorn_segment_remove(segment));
 }
 
+// More versions than a small ring has descriptors: what is promised can be read, and opened by its
+// commit, also where it did not grow for its own sake; and outlives its writer.
+static void open_the_promised(unsigned rounds) {
+    enum { KEPT = 16 };
+    static const char bytes[PAGE_BYTES];
+    const char *segment = test_segment("promised");
+    untorn_writer *writer = open_writer_keeping(segment, KEPT);
+    untorn_writer_array *arrays[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        char name[] = {(char)('a' + i / 26), (char)('a' + i % 26), 0};
+        arrays[i] = define(writer, name, sizeof bytes);
+    }
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned i = 0; i < MANY; i++)
+            write_array(arrays[i], bytes);
+        must_ok(untorn_commit(writer, NULL));
+    }
+    untorn_reader *reader = NULL;
+    must_ok(untorn_reader_open(segment, NULL, &reader));
+    uint64_t newest = untorn_reader_commit(reader);
+    for (unsigned taken_over = 0; taken_over < 2; taken_over++) {
+        for (uint64_t back = 0; back < KEPT; back++) {
+            untorn_snapshot *snapshot = NULL;
+            must_ok(untorn_snapshot_open(reader, NULL, 0, newest - back, &snapshot));
+            untorn_snapshot_close(snapshot);
+        }
+        untorn_writer_close(writer);
+        if (!taken_over)
+            writer = open_writer(segment);
+    }
+    untorn_reader_close(reader);
+    must_ok(untorn_segment_remove(segment));
+}
+
+static void many_versions_of_many_arrays_can_be_opened(void **state) {
+    (void)state;
+    open_the_promised(20);
+    open_the_promised(300);
+}
+
 static void a_small_array_alone_keeps_many(void **state) {
     (void)state;
     static const char bytes[64];
@@ -126,6 +170,7 @@ static void a_small_array_beside_a_large_one_keeps_many(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_arrays_of_a_transaction_keep_little),
+        cmocka_unit_test(many_versions_of_many_arrays_can_be_opened),
         cmocka_unit_test(a_small_array_alone_keeps_many),
         cmocka_unit_test(a_small_array_beside_a_large_one_keeps_many),
     };

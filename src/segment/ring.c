@@ -3,14 +3,15 @@
  * The writer's side of an object's descriptors: the ring of the newest, and the
  * list of those that pins still need.
  *
- * A ring has 8 slots; a busy object gets one of 64, so that a reader who was
- * away for a microsecond still finds the generation it saw.  It keeps 8 where 8
- * generations are all that is promised and reach back far enough, as with many
- * arrays that are written together, all of whose rings no cache would hold.  The
- * old ring is superseded like anything else.  A reader that still has its address has a
- * generation below the one that was published next, or looks at header.ring
- * again after reading, and so never takes what comes to lie there for a
- * descriptor.  Nodes of the retained list are for ever nodes of that list.
+ * A ring has 8 slots.  One of 64 takes its place where more versions than 8 are
+ * promised; and for a busy object, so that a reader who was away for a
+ * microsecond still finds the generation it saw, unless 8 reach back far enough,
+ * as with many arrays that are written together, all of whose rings no cache
+ * would hold.  The old ring is superseded like anything else.  A reader that
+ * still has its address has a generation below the one that was published next,
+ * or looks at header.ring again after reading, and so never takes what comes to
+ * lie there for a descriptor.  Nodes of the retained list are for ever nodes of
+ * that list.
  */
 #include "segment/publisher.h"
 

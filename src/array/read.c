@@ -188,6 +188,13 @@ static untorn_status check_destination(const untorn_array *array, const void *de
     return UNTORN_OK;
 }
 
+/* All of the array will be copied: if there is something new, ask for as much of it as can be. */
+static inline void ask_ahead(const untorn_array *array) {
+    uint64_t generation = ut_load_relaxed(&array->header->generation);
+    if (generation != array->cached.stamp)
+        ut_descriptor_prefetch(array->reader->segment, array->header, generation, UT_UNIT);
+}
+
 /* Out of line: so much room on the stack is not for reading again. */
 __attribute__((noinline)) static untorn_status read_anew(untorn_array *array, const uint64_t *start,
                                                          const uint64_t *count, void *destination,
@@ -209,6 +216,8 @@ __attribute__((noinline)) static untorn_status read_anew(untorn_array *array, co
             status = add_context(array, status);
             break;
         }
+        if (start == NULL && count == NULL)
+            ask_ahead(array);
         ut_found found;
         status = descriptor_for(&attempts, array, &found);
         if (status != UNTORN_OK)
@@ -312,7 +321,7 @@ static inline bool single_known(const ut_attempts *attempts, const untorn_array 
     if ((generation == stamp || UT_SEEDED(341)) && stamp != 0 && array->cached.stamp == stamp &&
         array->cached.commit <= attempts->hold.commit)
         return true;
-    ut_single_prefetch_descriptor(attempts->hold.segment, array->header, generation);
+    ut_descriptor_prefetch(attempts->hold.segment, array->header, generation, UT_LINES_OF_MANY);
     return false;
 }
 

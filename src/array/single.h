@@ -42,23 +42,12 @@ static inline const void *ut_single_slot(ut_segment *segment, const ut_definitio
  * the processor foresees the lines of a copy, but not where the next one begins. */
 #define UT_LONG_COPY 1024u
 
-static inline void ut_single_prefetch(uintptr_t chunk) {
-    for (unsigned i = 0; i < 256; i += 64)
-        __builtin_prefetch((const void *)(chunk + i));
-}
+/* Of the roots of many arrays that are asked for together: they must not drive each other out. */
+#define UT_LINES_OF_MANY 4u
 
-/* Ask for this generation's descriptor, which is about to be copied. */
-static inline void ut_single_prefetch_descriptor(const ut_segment *segment, const ut_header *header,
-                                                 uint64_t generation) {
-    /* Unchecked: wherever it is, a prefetch neither fails nor shows what is there. */
-    uint64_t ring = ut_load_relaxed(&header->ring);
-    uint64_t entries = UINT64_C(1) << (ring & (UT_UNIT - 1));
-    uint64_t offset =
-        (ring & ~(UT_UNIT - 1)) + (generation & (entries - 1)) * sizeof(ut_descriptor);
-    uintptr_t slot = (uintptr_t)segment->base + offset;
-    __builtin_prefetch((const void *)slot);
-    __builtin_prefetch((const void *)(slot + 64));
-    __builtin_prefetch((const void *)(slot + 128));
+static inline void ut_single_prefetch(uintptr_t chunk) {
+    for (unsigned i = 0; i < 64 * UT_LINES_OF_MANY; i += 64)
+        __builtin_prefetch((const void *)(chunk + i));
 }
 
 #endif

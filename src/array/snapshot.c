@@ -123,7 +123,7 @@ static void prefetch_changed(const untorn_snapshot *snapshot, size_t first, size
         const ut_header *header = snapshot->members[i].array->header;
         uint64_t generation = ut_load_relaxed(&header->generation);
         if (generation != snapshot->members[i].descriptor.stamp)
-            ut_single_prefetch_descriptor(snapshot->reader->segment, header, generation);
+            ut_descriptor_prefetch(snapshot->reader->segment, header, generation, UT_LINES_OF_MANY);
     }
 }
 

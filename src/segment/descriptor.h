@@ -61,6 +61,31 @@ static inline void ut_descriptor_copy(ut_descriptor *to, const ut_descriptor *fr
 ut_found ut_descriptor_of_generation(ut_segment *segment, ut_header *header, uint64_t generation,
                                      ut_descriptor *descriptor);
 
+/*
+ * Ask for what a generation that was just found in the header leads to: its descriptor, whether it
+ * is committed, and at most `lines` of the root.  All of it may have to come out of the cache of
+ * the writer's processor; asked for together it comes in the time of one, while the root alone
+ * would have to wait for the descriptor.  Unchecked: a prefetch neither fails nor shows what is
+ * there.
+ */
+static inline void ut_descriptor_prefetch(const ut_segment *segment, const ut_header *header,
+                                          uint64_t generation, unsigned lines) {
+    uint64_t ring = ut_load_relaxed(&header->ring);
+    uint64_t hint = ut_load_relaxed(&header->root_hint);
+    uint64_t entries = UINT64_C(1) << (ring & (UT_UNIT - 1));
+    uintptr_t base = (uintptr_t)segment->base;
+    uintptr_t slot =
+        base + (ring & ~(UT_UNIT - 1)) + (generation & (entries - 1)) * sizeof(ut_descriptor);
+    uintptr_t root = base + (hint & ~(UT_UNIT - 1));
+    if (lines > (hint & (UT_UNIT - 1)))
+        lines = (unsigned)(hint & (UT_UNIT - 1));
+    for (unsigned i = 0; i < 3; i++)
+        __builtin_prefetch((const void *)(slot + 64 * i));
+    __builtin_prefetch(&segment->super->commit);
+    for (unsigned i = 0; i < lines; i++)
+        __builtin_prefetch((const void *)(root + 64 * i));
+}
+
 /* The newest descriptor that is committed.  *cached is tried first and is
  * updated; it is keyed by its own stamp (0: nothing cached).  Keying it by the
  * generation word instead would, after a step back, serve the old one for ever. */

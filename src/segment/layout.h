@@ -159,7 +159,10 @@ typedef struct ut_header {
     _Atomic uint32_t published;  /* futex word: low bits of generation, stored after commit */
     uint32_t unused;
     _Atomic uint64_t inherited; /* generations that it had in the store when it came from there */
-    uint64_t reserved[10];
+    /* A guess: where the newest root lies | how many lines of it a reader may ask for ahead; 0:
+     * none. Prefetched, never trusted, so it needs no order: it may be of another generation. */
+    _Atomic uint64_t root_hint;
+    uint64_t reserved[9];
 } ut_header;
 
 /* A definition, a bucket of names or an attribute text: the head of its bytes. */
@@ -372,6 +375,7 @@ static_assert(offsetof(ut_header, ring) == 16, "header.ring");
 static_assert(offsetof(ut_header, retained) == 24, "header.retained");
 static_assert(offsetof(ut_header, published) == 32, "header.published");
 static_assert(offsetof(ut_header, inherited) == 40, "header.inherited");
+static_assert(offsetof(ut_header, root_hint) == 48, "header.root_hint");
 static_assert(sizeof(ut_superblock) == 2048, "superblock");
 static_assert(offsetof(ut_superblock, signature) == 16, "superblock.signature");
 static_assert(offsetof(ut_superblock, nonce) == 24, "superblock.nonce");

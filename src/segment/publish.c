@@ -147,6 +147,18 @@ static void fill_record(ut_publisher *publisher, ut_object *const *objects, size
     record->check = record_check(record, entries);
 }
 
+/* --- step 5 --- */
+
+#define NODE_BYTES_AHEAD 256u /* of a node any cell may be wanted */
+
+/* A whole chunk, but for one line of 64: what the line's number has room for. */
+static uint64_t root_hint(const ut_object *object) {
+    uint64_t offset = ut_ref_offset(object->root.ref);
+    uint64_t bytes = object->root_depth == 0 ? object->next.slot_bytes : NODE_BYTES_AHEAD;
+    uint64_t lines = (bytes + UT_UNIT - 1) / UT_UNIT;
+    return offset == 0 ? 0 : offset | (lines < UT_UNIT ? lines : UT_UNIT - 1);
+}
+
 /* --- after step 6 --- */
 
 static void settle(ut_publisher *publisher, ut_object *object) {
@@ -216,6 +228,7 @@ untorn_status ut_publish(ut_publisher *publisher, ut_object *const *objects, siz
     ut_store_release(&super->prepared, commit);
     UT_STEP("prepared");
     for (size_t i = 0; i < count; i++) {
+        ut_store_relaxed(&objects[i]->header->root_hint, root_hint(objects[i]));
         /* Pairs with the reader's acquire: the descriptor and all it leads to are seen. */
         ut_store_release(&objects[i]->header->generation, ++objects[i]->generation);
         UT_STEP("generation stored");

@@ -92,6 +92,7 @@ static void objects(void) {
     FIELD(ut_header, published);
     FIELD(ut_header, unused);
     FIELD(ut_header, inherited);
+    FIELD(ut_header, root_hint);
     FIELD(ut_header, reserved);
     end("ut_header", sizeof(ut_header));
     FIELD(ut_descriptor, stamp);

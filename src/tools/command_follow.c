@@ -225,7 +225,7 @@ const struct ut_command ut_cli_command_follow = {
         "  npy   .npy images, one after another (untorn append reads them)\n"
         "  raw   the elements in C order\n"
         "  json  a line for each: generation, commit, time (ns since 1970), dtype, shape of the\n"
-        "        array, start of the region, data\n"
+        "        array, start and step of the region, data\n"
         "  text  a line beginning with # that says which, then the elements\n"
         "\n"
         "Without --until-close a writer that closed or died is told on standard error, and the\n"

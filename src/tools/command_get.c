@@ -70,7 +70,7 @@ static int run(const struct ut_arguments *arguments) {
 
 static const struct ut_option options[] = {
     {"output", 'o', "FILE", "write to this file; - is standard output (default)"},
-    {"region", 0, "REGION", "read only this part, such as 0:100,5:6 or -10: or 5"},
+    {"region", 0, "REGION", "read only this part, such as 0:100,5:6 or -10: or ::8"},
     {"commit", 0, "N", "as of this commit, while it can still be read"},
     {NULL, 0, NULL, NULL}};
 
@@ -82,9 +82,10 @@ const struct ut_command ut_cli_command_get = {
         "What is read is one generation of the array, whole. FILE appears under its name only\n"
         "when it is complete.\n"
         "\n"
-        "REGION has a part for each axis: a:b from a up to b, b not included; one index, whose\n"
-        "axis is left out of the image; negative numbers count from the end, so that -10: is the\n"
-        "last ten, or all if there are fewer. Later axes are whole.\n",
+        "REGION has a part for each axis: a:b from a up to b, b not included; a:b:s every s-th of\n"
+        "these, so that ::8 is every eighth (s at least 1); one index, whose axis is left out of\n"
+        "the image; negative numbers count from the end, so that -10: is the last ten, or all if\n"
+        "there are fewer. Later axes are whole.\n",
     .options = options,
     .least_operands = 2,
     .most_operands = 2,

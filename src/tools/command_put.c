@@ -12,6 +12,19 @@
 
 #include <string.h>
 
+/* 0, or the exit status of wrong usage, which has been said: steps are for reading. */
+static int parse_region(const struct ut_arguments *arguments, struct ut_region *region) {
+    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), region);
+    if (exit_status)
+        return exit_status;
+    unsigned axis = ut_cli_region_stepped_axis(region);
+    if (axis == UNTORN_MAX_RANK)
+        return 0;
+    return ut_cli_say_usage("put: --region \"%s\" has a step of %lld on axis %u; what is written "
+                            "has no steps",
+                            region->text, (long long)region->axes[axis].step, axis);
+}
+
 /* Raw data have no header to contradict: bytes too many mean a wrong --shape. */
 static int check_raw_end(struct ut_input *input) {
     char byte;
@@ -78,7 +91,7 @@ static int find_box(const struct ut_arguments *arguments, const struct ut_npy *n
                     untorn_writer *writer, struct ut_box *box, untorn_writer_array **array) {
     const char *name = arguments->operands[1];
     struct ut_region region;
-    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
+    int exit_status = parse_region(arguments, &region);
     if (exit_status)
         return exit_status;
     unsigned rank;
@@ -144,7 +157,7 @@ static int run(const struct ut_arguments *arguments) {
         return ut_cli_say_usage("put: raw data need both --dtype and --shape");
     // Wrong usage is told before anything is waited for.
     struct ut_region region;
-    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
+    int exit_status = parse_region(arguments, &region);
     if (exit_status)
         return exit_status;
     struct ut_input input;

@@ -9,6 +9,8 @@
  */
 #include "tools/reading.h"
 
+#include "tools/stepped.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +55,7 @@ static untorn_status read_once(untorn_reader *reader, untorn_array *array,
     untorn_request request = {.array = array,
                               .start = reading->box.start,
                               .count = reading->box.count,
+                              .steps = reading->box.step,
                               .destination = reading->data,
                               .capacity = reading->capacity,
                               .flags = UNTORN_GROW};
@@ -78,14 +81,17 @@ static untorn_status read_once(untorn_reader *reader, untorn_array *array,
     return UNTORN_OK;
 }
 
+static untorn_status no_memory(size_t bytes) {
+    snprintf(message, sizeof message, "out of memory for %zu bytes", bytes);
+    return UNTORN_E_NO_MEMORY;
+}
+
 static untorn_status make_room(struct ut_reading *reading, size_t bytes) {
     if (bytes <= reading->capacity)
         return UNTORN_OK;
     void *grown = realloc(reading->data, bytes);
-    if (!grown) {
-        snprintf(message, sizeof message, "out of memory for %zu bytes", bytes);
-        return UNTORN_E_NO_MEMORY;
-    }
+    if (!grown)
+        return no_memory(bytes);
     reading->data = grown;
     reading->capacity = bytes;
     return UNTORN_OK;
@@ -96,6 +102,29 @@ static size_t box_bytes(const struct ut_box *box, size_t itemsize) {
     for (unsigned i = 0; i < box->rank; i++)
         bytes *= (size_t)box->count[i];
     return bytes;
+}
+
+static untorn_status copy_from_snapshot(untorn_snapshot *snapshot, size_t itemsize,
+                                        struct ut_reading *reading) {
+    const struct ut_box *box = &reading->box;
+    untorn_status status = make_room(reading, box_bytes(box, itemsize));
+    if (status != UNTORN_OK)
+        return status;
+    if (!box->stepped) {
+        status = untorn_snapshot_read(snapshot, 0, box->start, box->count, reading->data,
+                                      reading->capacity);
+        return status == UNTORN_OK ? UNTORN_OK : keep_message(status);
+    }
+    struct ut_stepped stepped;
+    ut_cli_stepped_plan(box, itemsize, &stepped);
+    void *block = malloc(stepped.block_bytes);
+    if (!block)
+        return no_memory(stepped.block_bytes);
+    status = ut_cli_stepped_read(&stepped, snapshot, block, reading->data);
+    if (status != UNTORN_OK)
+        keep_message(status);
+    free(block);
+    return status;
 }
 
 static untorn_status read_snapshot(untorn_reader *reader, untorn_array *array,
@@ -116,13 +145,7 @@ static untorn_status read_snapshot(untorn_reader *reader, untorn_array *array,
         status = refuse_region(info->name, why);
         goto close_snapshot;
     }
-    status = make_room(reading, box_bytes(&reading->box, info->itemsize));
-    if (status != UNTORN_OK)
-        goto close_snapshot;
-    status = untorn_snapshot_read(snapshot, 0, reading->box.start, reading->box.count,
-                                  reading->data, reading->capacity);
-    if (status != UNTORN_OK)
-        keep_message(status);
+    status = copy_from_snapshot(snapshot, info->itemsize, reading);
     memcpy(reading->shape, result.shape, sizeof reading->shape);
     reading->generation = result.generation;
     reading->commit = result.commit;

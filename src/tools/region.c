@@ -28,9 +28,12 @@ static bool take_number(const char **text, int64_t *value, bool *given) {
     return true;
 }
 
+static const struct ut_region_axis whole_axis = {
+    .first = 0, .last = INT64_MAX, .step = 1, .is_index = false};
+
 static bool take_axis(const char **text, struct ut_region_axis *axis) {
-    bool first_given, last_given;
-    *axis = (struct ut_region_axis){.first = 0, .last = INT64_MAX, .is_index = false};
+    bool first_given, given;
+    *axis = whole_axis;
     if (!take_number(text, &axis->first, &first_given))
         return false;
     if (**text != ':') {
@@ -38,7 +41,18 @@ static bool take_axis(const char **text, struct ut_region_axis *axis) {
         return first_given;
     }
     ++*text;
-    return take_number(text, &axis->last, &last_given);
+    if (!take_number(text, &axis->last, &given))
+        return false;
+    if (**text != ':')
+        return true;
+    ++*text;
+    return take_number(text, &axis->step, &given);
+}
+
+static int refuse_step(const char *text, unsigned axis, int64_t step) {
+    return ut_cli_say_usage("--region: \"%s\" has a step of %lld on axis %u; %s", text,
+                            (long long)step, axis,
+                            step < 0 ? "negative steps are not supported" : "a step is at least 1");
 }
 
 int ut_cli_region_parse(const char *text, struct ut_region *region) {
@@ -52,14 +66,25 @@ int ut_cli_region_parse(const char *text, struct ut_region *region) {
             return ut_cli_say_usage("--region: \"%s\" has more than %d parts", text,
                                     UNTORN_MAX_RANK);
         if (!take_axis(&at, &region->axes[region->parts]) || (*at && *at != ','))
-            return ut_cli_say_usage("--region: \"%s\" is not a region such as 0:100,5:6 or -10: "
-                                    "(it goes wrong at \"%s\")",
-                                    text, at);
+            return ut_cli_say_usage(
+                "--region: \"%s\" is not a region such as 0:100,5:6 or -10: or ::8 "
+                "(it goes wrong at \"%s\")",
+                text, at);
+        int64_t step = region->axes[region->parts].step;
+        if (step < 1)
+            return refuse_step(text, region->parts, step);
         region->parts++;
         if (!*at)
             return 0;
         at++;
     }
+}
+
+unsigned ut_cli_region_stepped_axis(const struct ut_region *region) {
+    for (unsigned i = 0; i < region->parts; i++)
+        if (region->axes[i].step != 1)
+            return i;
+    return UNTORN_MAX_RANK;
 }
 
 /* A bound as a place from the axis's beginning. */
@@ -83,9 +108,7 @@ bool ut_cli_region_resolve(const struct ut_region *region, unsigned rank, const 
         return false;
     }
     for (unsigned i = 0; i < rank; i++) {
-        struct ut_region_axis axis = {.first = 0, .last = INT64_MAX, .is_index = false};
-        if (i < region->parts)
-            axis = region->axes[i];
+        struct ut_region_axis axis = i < region->parts ? region->axes[i] : whole_axis;
         uint64_t first, last = shape[i];
         bool fits = place_bound(axis.first, shape[i], &first);
         if (axis.is_index) {
@@ -102,7 +125,9 @@ bool ut_cli_region_resolve(const struct ut_region *region, unsigned rank, const 
             return false;
         }
         box->start[i] = first;
-        box->count[i] = last > first ? last - first : 0;
+        box->step[i] = (uint64_t)axis.step;
+        box->count[i] = last > first ? (last - first - 1) / box->step[i] + 1 : 0;
+        box->stepped |= axis.step != 1;
         if (!axis.is_index)
             box->kept[box->kept_rank++] = box->count[i];
     }

@@ -97,6 +97,8 @@ static int write_json(const struct ut_element_type *type, unsigned rank,
     add_numbers(&text, rank, reading->shape);
     ut_cli_text_add(&text, "],\"start\":[");
     add_numbers(&text, rank, reading->box.start);
+    ut_cli_text_add(&text, "],\"step\":[");
+    add_numbers(&text, rank, reading->box.step);
     ut_cli_text_add(&text, "],\"data\":");
     int exit_status = add_json_data(type, reading, &text, output);
     ut_cli_text_add(&text, "}\n");
@@ -115,6 +117,10 @@ static void add_header_line(unsigned rank, const struct ut_reading *reading, str
     add_numbers(text, rank, reading->shape);
     ut_cli_text_add(text, rank ? " start " : "() start ");
     add_numbers(text, rank, reading->box.start);
+    if (reading->box.stepped) {
+        ut_cli_text_add(text, " step ");
+        add_numbers(text, rank, reading->box.step);
+    }
     ut_cli_text_add(text, rank ? "\n" : "()\n");
 }
 

@@ -4,7 +4,8 @@
  *
  *   npy   an .npy image, one after another
  *   raw   the elements in C order, nothing else
- *   json  one line: {"generation":1,"commit":1,"time":0,"shape":[..],"start":[..],"data":[..]}
+ *   json  one line: {"generation":1,"commit":1,"time":0,"dtype":"i4","shape":[..],"start":[..],
+ *         "step":[..],"data":[..]}
  *   text  a line "# generation 1 commit 1 ...", then the elements, the last axis on one line
  */
 #ifndef UT_REPORT_H

@@ -37,6 +37,14 @@ def test_formats():
     report = json.loads(follow_once("a", "json", "--region", "-1:,1,:2"))
     check(report["data"] == array[-1:, 1, :2].tolist() and report["start"] == [1, 1, 0],
           f"json region {report}")
+    check(report["step"] == [1, 1, 1] and " step " not in text[0], "no steps")
+    region = "--region", "1:,::2,1::2"
+    report = json.loads(follow_once("a", "json", *region))
+    check(report["data"] == array[1:, ::2, 1::2].tolist() and report["start"] == [1, 0, 1]
+          and report["step"] == [1, 2, 2], f"json steps {report}")
+    text = follow_once("a", "text", *region).decode().splitlines()
+    check(text[0].endswith(" start 1,0,1 step 1,2,2"), f"text header with steps {text[0]}")
+    check((np.loadtxt(text) == array[1, ::2, 1::2]).all(), "text of every second")
 
 
 def test_elements():

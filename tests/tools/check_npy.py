@@ -181,7 +181,7 @@ def test_regions():
     for text in ["20", "-21", "0:21", "21:", ":,31:", "1,1,1", "0:5,30"]:
         run("get", SEGMENT, "g", "--region", text, status=1)
         put("g", np.zeros(3, "i2"), "--region", text, status=1)
-    for text in ["x", "1:2:3", "1,", ",1", "1-2", "99999999999999999999", "--5", "1.5"]:
+    for text in ["x", "1:2:3:4", "1:2:x", "1,", ",1", "1-2", "99999999999999999999", "--5", "1.5"]:
         run("get", SEGMENT, "g", "--region", text, status=2)
         put("g", np.zeros(3, "i2"), "--region", text, status=2)
     put("g", np.zeros((3, 30), "i2"), "--region", "2:4", status=1)
@@ -189,6 +189,68 @@ def test_regions():
     put("none", np.zeros(2, "i2"), "--region", "0:2", status=1)
     put("g", np.zeros((2, 30), "i2"), "--region", "0:2", "--fill", "3", status=2)
     same(get("g"), array, "after refused regions")
+
+
+def as_key(text):
+    """The region as NumPy's key."""
+    return tuple(int(part) if ":" not in part else
+                 slice(*(int(number) if number else None for number in part.split(":")))
+                 for part in text.split(","))
+
+
+def get_both(name, text, commit):
+    """As it is now, and as of a commit, which is read another way."""
+    newest = get(name, "--region", text)
+    same(get(name, "--region", text, "--commit", commit), newest, f"region {text} of a commit")
+    return newest
+
+
+def put_kept(name, array, *arguments):
+    """Store it; the commit's number."""
+    return int(put(name, array, "--replace", "--print-commit", *arguments).stdout)
+
+
+def random_part(random, length):
+    if random.integers(5) == 0:
+        return str(random.integers(length))
+    first, last = sorted(random.integers(0, length + 1, 2))
+    step = [1, 2, 3, length // 2 + 1, length + 5][random.integers(5)]
+    return f"{first}:{last}:{step}"
+
+
+def test_steps():
+    array = any_array("i2", (20, 30))
+    commit = put_kept("s", array, "--chunks", "7,11")
+    for text in ["::8", "::1", "1:5:", ":17:4,::7", "-10::3", "-100::6", "5:2:2", "20::2", "::100",
+                 "3,::4", "::4,3", "2:19:16,1:30:28", ":,::9", ":,-1:0:2"]:
+        same(get_both("s", text, commit), array[as_key(text)], f"region {text}")
+    random = np.random.default_rng(5)
+    array = any_array("f8", (6, 9, 11))
+    commit = put_kept("s", array, "--chunks", "4,2,5")
+    for _ in range(30):
+        text = ",".join(random_part(random, n) for n in array.shape[:random.integers(1, 4)])
+        same(get_both("s", text, commit), array[as_key(text)], f"region {text}")
+    for text, reason in [("::0", b"step of 0 on axis 0; a step is at least 1"),
+                         ("1:3,::-2", b"step of -2 on axis 1; negative steps are not supported")]:
+        for command in "get", "follow", "put":
+            said = run(command, SEGMENT, "s", "--region", text, status=2).stderr
+            check(reason in said, f"{command} --region {text}: {said!r}")
+    said = put("s", np.zeros((6, 9, 11)), "--region", ":,::2", status=2).stderr
+    check(b"step of 2 on axis 1" in said, f"put with a step: {said!r}")
+    put("s", array[:2] + 1, "--region", "0:2:1")
+    same(get("s", "--region", "::1"), np.concatenate([array[:2] + 1, array[2:]]), "a step of 1")
+
+
+def test_long_steps():
+    """More than what one block holds when a commit's elements are picked out of it."""
+    array = np.random.default_rng(6).integers(0, 256, 40 << 20, dtype="u1")
+    commit = put_kept("s", array)
+    for text in ["::3", "5::7919", "7::10000019"]:
+        same(get_both("s", text, commit), array[as_key(text)], f"region {text}")
+    array = array.reshape(10, 2, 2 << 20)
+    commit = put_kept("s", array)
+    for text in ["1::3,1", "::2,:,::1000", "::8,::2", ":,:,::5"]:
+        same(get_both("s", text, commit), array[as_key(text)], f"region {text}")
 
 
 def test_fill():

@@ -89,7 +89,9 @@ expect 1 rm "$segment" a
 expect 2 get "$segment" '/a'
 expect 2 get "$segment" '__a'
 expect 2 get "$segment" a --commit x
-expect 2 get "$segment" a --region 1:2:3
+expect 2 get "$segment" a --region 1:2:3:4
+expect 2 get "$segment" a --region ::0
+expect 2 get "$segment" a --region=::-1
 expect 2 follow "$segment" a --count 0
 expect 2 follow "$segment" a --format xml
 expect 2 put "$segment" a --dtype f8

@@ -359,6 +359,7 @@ free_list:
 static untorn_status shrink(untorn_writer_array *array, const uint64_t *shape) {
     const ut_definition *definition = array->definition;
     uint64_t cells[UNTORN_MAX_RANK];
+    ut_check(definition->rank > 0); /* without axes there is nothing to cut */
     ut_grid_cells(definition->rank, shape, definition->chunks, cells);
     bool others = false;
     for (unsigned axis = 1; axis < definition->rank; axis++)

@@ -16,6 +16,7 @@
 #include "array/reader.h"
 
 #include "base/clock.h"
+#include "base/single_threaded.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 #include "segment/wait.h"
@@ -39,17 +40,18 @@ typedef struct waiting {
     int64_t timeout;
 } waiting;
 
-static size_t load_words(const waiting *w, _Atomic uint32_t **words, uint32_t *values) {
+static size_t load_words(const waiting *w, const ut_waiter *waiter, _Atomic uint32_t **words,
+                         uint32_t *values) {
     if (w->arrays == NULL) {
-        words[0] = &w->reader->segment->super->published;
+        words[0] = ut_wait_segment_word(waiter, w->reader->segment);
         values[0] = ut_load_acquire(words[0]);
         return 1;
     }
     for (size_t i = 0; i < w->count; i++) {
-        words[i] = &w->arrays[i]->header->published;
+        words[i] = ut_wait_object_word(waiter, w->arrays[i]->header, w->arrays[i]->index);
         if (UT_SEEDED(131))
             words[i] = (_Atomic uint32_t *)(void *)&w->arrays[i]->header->generation;
-        /* Acquire: what was committed before the word was stored is found. */
+        /* Acquire: what was committed before the word was changed is found. */
         values[i] = ut_load_acquire(words[i]);
     }
     return w->count;
@@ -92,41 +94,54 @@ static void spin_until(_Atomic uint32_t *const *words, const uint32_t *values, s
     } while (ut_clock_monotonic() - begin < slice);
 }
 
+static uint32_t take_line(untorn_reader *reader) {
+    bool alone = ut_single_threaded();
+    if (!alone)
+        pthread_mutex_lock(&reader->lock);
+    uint32_t line = ut_line_take(&reader->lines);
+    if (!alone)
+        pthread_mutex_unlock(&reader->lock);
+    return line;
+}
+
+static void give_line(untorn_reader *reader, uint32_t line) {
+    bool alone = ut_single_threaded();
+    if (!alone)
+        pthread_mutex_lock(&reader->lock);
+    ut_line_give(&reader->lines, line);
+    if (!alone)
+        pthread_mutex_unlock(&reader->lock);
+}
+
 /* Be counted among the sleeping, if there is a line to be had. */
 static void begin_sleeping(const waiting *w, ut_waiter *waiter) {
     untorn_reader *reader = w->reader;
     uint32_t line = UT_NO_LINE;
-    if (w->timeout != 0 && reader->segment->control != NULL) {
-        pthread_mutex_lock(&reader->lock);
-        line = ut_line_take(&reader->lines);
-        pthread_mutex_unlock(&reader->lock);
-    }
+    if (w->timeout != 0 && reader->segment->control != NULL)
+        line = take_line(reader);
     ut_wait_begin(waiter, reader->segment, line, w->arrays != NULL ? 1 : 2);
 }
 
 static void end_sleeping(const waiting *w, ut_waiter *waiter) {
     uint32_t line = waiter->line;
     ut_wait_end(waiter);
-    if (line == UT_NO_LINE)
-        return;
-    pthread_mutex_lock(&w->reader->lock);
-    ut_line_give(&w->reader->lines, line);
-    pthread_mutex_unlock(&w->reader->lock);
+    if (line != UT_NO_LINE)
+        give_line(w->reader, line);
 }
 
-static untorn_status wait_until(const waiting *w, ut_waiter *waiter) {
-    _Atomic uint32_t *words[UT_WAIT_WORDS];
-    uint32_t values[UT_WAIT_WORDS];
+/* `words` and `values` have room for w->count. */
+static untorn_status wait_until(const waiting *w, ut_waiter *waiter, _Atomic uint32_t **words,
+                                uint32_t *values) {
     int64_t begin = ut_clock_monotonic(), checked = begin;
     bool interrupted = false, spinning = w->timeout != 0 && w->reader->spin > 0;
     if (!spinning)
         begin_sleeping(w, waiter);
-    for (;;) {
-        size_t count = load_words(w, words, values);
+    for (bool first = true;; first = false) {
+        size_t count = load_words(w, waiter, words, values);
         untorn_status status = w->condition(w->context);
         if (status != UNTORN_E_TIMEOUT)
             return status;
-        int64_t now = w->timeout == 0 ? begin : ut_clock_monotonic();
+        int64_t now = first ? begin : ut_clock_monotonic();
         bool over = w->timeout >= 0 && now - begin >= w->timeout;
         bool suspicious = ut_load_relaxed(&w->reader->gone_since) != 0;
         if ((over && w->timeout > 0) || now - checked >= (suspicious ? CERTAIN_NS : CHECK_NS)) {
@@ -169,6 +184,20 @@ static untorn_status wait_until(const waiting *w, ut_waiter *waiter) {
     }
 }
 
+static untorn_status wait_on_one(const waiting *w, ut_waiter *waiter) {
+    _Atomic uint32_t *word;
+    uint32_t value;
+    return wait_until(w, waiter, &word, &value);
+}
+
+/* Out of line: so much room on the stack is not for one word. */
+__attribute__((noinline)) static untorn_status wait_on_several(const waiting *w,
+                                                               ut_waiter *waiter) {
+    _Atomic uint32_t *words[UT_WAIT_WORDS];
+    uint32_t values[UT_WAIT_WORDS];
+    return wait_until(w, waiter, words, values);
+}
+
 static untorn_status wait_for(waiting *w) {
     /* Most waits are over before they begin. */
     untorn_status status = w->condition(w->context);
@@ -177,7 +206,8 @@ static untorn_status wait_for(waiting *w) {
     if (w->arrays != NULL && w->count > UT_WAIT_WORDS)
         w->arrays = NULL;
     ut_waiter waiter = {.line = UT_NO_LINE};
-    status = wait_until(w, &waiter);
+    status =
+        w->arrays != NULL && w->count > 1 ? wait_on_several(w, &waiter) : wait_on_one(w, &waiter);
     end_sleeping(w, &waiter);
     return status;
 }
@@ -194,12 +224,11 @@ static untorn_status is_any_above(void *context) {
     any_above *c = context;
     for (size_t i = 0; i < c->count; i++) {
         untorn_array *array = c->arrays[i];
-        untorn_result result;
-        untorn_status status = untorn_peek(array, &result);
+        untorn_status status = untorn_peek(array, NULL);
         if (status != UNTORN_OK)
             return status;
         /* An eviction is a generation, but nothing to wake up for. */
-        if (c->arrays[i]->cached.changed > c->generations[i]) {
+        if (array->cached.changed > c->generations[i]) {
             c->which = i;
             return UNTORN_OK;
         }

@@ -53,7 +53,7 @@
 
 #define UT_MAGIC UINT64_C(0x0a314e524f544e55)         /* "UNTORN1\n" */
 #define UT_CONTROL_MAGIC UINT64_C(0x0a434e524f544e55) /* "UNTORNC\n" */
-#define UT_FORMAT_VERSION 2u
+#define UT_FORMAT_VERSION 3u
 
 #define UT_PAGE UINT64_C(4096)
 #define UT_UNIT UINT64_C(64) /* every target of a reference is aligned to this */
@@ -336,18 +336,24 @@ typedef struct ut_line {
     uint64_t reserved[10];
 } ut_line;
 
+/* Objects of this index or above have no wake word: who waits for them sleeps on `published`. */
+#define UT_WAKE_WORDS 512u
+
 typedef struct ut_control {
     uint64_t magic;
     uint64_t nonce[2];
     uint64_t reserved0[13];
     _Atomic uint64_t posted; /* counts changes of any line's request; readers add */
     uint64_t reserved1[15];
-    _Atomic uint32_t array_waiters;   /* readers sleeping on arrays' published words */
-    _Atomic uint32_t segment_waiters; /* readers sleeping on the segment's */
-    uint64_t reserved2[15];
+    _Atomic uint32_t array_waiters;   /* readers that sleep until arrays are published */
+    _Atomic uint32_t segment_waiters; /* ... until anything is */
+    /* Futex words of readers that are counted: the writer counts one up before it wakes. */
+    _Atomic uint32_t segment_wakes;
+    uint32_t reserved2[29];
     _Atomic uint32_t flush_requests; /* futex word of the flusher: counts wishes for a flush */
     uint32_t reserved4[31];
-    uint64_t reserved3[448];
+    _Atomic uint32_t array_wakes[UT_WAKE_WORDS]; /* futex words, by the index of the object */
+    uint64_t reserved3[192];
     ut_line lines[UT_LINES];
 } ut_control;
 
@@ -397,6 +403,9 @@ static_assert(offsetof(ut_store_block, error) == 384, "store block.error");
 static_assert(offsetof(ut_store_block, path) == 896, "store block.path");
 static_assert(sizeof(ut_ack) == 64, "ack");
 static_assert(sizeof(ut_line) == 128, "line");
+static_assert(offsetof(ut_control, segment_wakes) == 264, "control.segment_wakes");
+static_assert(offsetof(ut_control, flush_requests) == 384, "control.flush_requests");
+static_assert(offsetof(ut_control, array_wakes) == 512, "control.array_wakes");
 static_assert(offsetof(ut_control, lines) == 4096, "control.lines");
 static_assert(sizeof(ut_control) == 4096 + UT_LINES * 128, "control");
 static_assert(UT_HEAP_OFFSET % UT_PAGE == 0, "heap");

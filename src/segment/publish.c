@@ -8,7 +8,7 @@
  *   4. store-release(prepared, T + 1)
  *   5. store-release(generation, ...) for each object
  *   6. store-release(commit, T + 1)              <- here it becomes visible, all at once
- *   7. published words, fence(seq_cst), wake who waits
+ *   7. published words, fence(seq_cst), wake words of who waits, wake
  *   8. grant what was requested; oldest of deleted objects
  *
  * A reader that meets a generation whose commit is above the commit counter
@@ -51,17 +51,30 @@ static long wake(_Atomic uint32_t *word) {
     return syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
+/* Release: who loads the new word finds what was committed before. */
+static long count_up_and_wake(_Atomic uint32_t *word) {
+    if (!UT_SEEDED(126))
+        ut_fetch_add_release(word, 1);
+    return wake(word);
+}
+
+static long wake_object(ut_publisher *publisher, ut_object *object) {
+    return object->index < UT_WAKE_WORDS
+               ? count_up_and_wake(&publisher->segment->control->array_wakes[object->index])
+               : wake(&object->header->published);
+}
+
 void ut_publish_wake_all(ut_publisher *publisher) {
     for (uint32_t i = 0; i < publisher->object_count; i++)
-        wake(&publisher->objects[i]->header->published);
-    wake(&publisher->segment->super->published);
+        wake_object(publisher, publisher->objects[i]);
+    count_up_and_wake(&publisher->segment->control->segment_wakes);
 }
 
 /* Step 7, the second half. */
 static void wake_waiters(ut_publisher *publisher, ut_object *const *objects, size_t count) {
     ut_control *control = publisher->segment->control;
-    /* Pairs with the waiter's fence between adding itself to a count and loading a published
-     * word: either it sees the new word, or we see it waiting.  Without it a wake-up is lost. */
+    /* Pairs with the waiter's fence between adding itself to a count and looking for what it
+     * waits for: either it finds it, or we see it waiting.  Without it a wake-up is lost. */
     ut_fence_seq_cst();
     bool arrays = ut_load_relaxed(&control->array_waiters) != 0;
     bool segment = ut_load_relaxed(&control->segment_waiters) != 0;
@@ -70,9 +83,9 @@ static void wake_waiters(ut_publisher *publisher, ut_object *const *objects, siz
     long woken = 0;
     if (arrays)
         for (size_t i = 0; i < count; i++)
-            woken += wake(&objects[i]->header->published);
+            woken += wake_object(publisher, objects[i]);
     if (segment)
-        woken += wake(&publisher->segment->super->published);
+        woken += count_up_and_wake(&publisher->segment->control->segment_wakes);
     publisher->idle_wakes = woken > 0 ? 0 : publisher->idle_wakes + 1;
     if (publisher->idle_wakes >= IDLE_WAKES) {
         publisher->idle_wakes = 0;

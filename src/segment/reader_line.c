@@ -29,12 +29,12 @@ void ut_lines_close(ut_reader_lines *lines) {
 }
 
 static bool open_lock_file(ut_reader_lines *lines) {
-    if (lines->fork_generation != ut_fork_generation()) {
+    if (lines->fork_generation != ut_fork_generation_now()) {
         /* Inherited over a fork: the lines are the parent's, and so was the descriptor. */
         lines->fd = -1;
         memset(lines->owned, 0, sizeof lines->owned);
         ut_store_relaxed(&lines->counted, NULL);
-        lines->fork_generation = ut_fork_generation();
+        lines->fork_generation = ut_fork_generation_now();
     }
     if (lines->fd >= 0)
         return true;

@@ -27,7 +27,7 @@ void ut_wait_begin(ut_waiter *waiter, ut_segment *segment, uint32_t line, uint32
     ut_store_relaxed(&segment->control->lines[line].waiting, waiting);
     /* Release: who counts anew and sees the sum sees the flag. */
     ut_fetch_add_release(count_of(waiter), 1);
-    /* Pairs with the writer's fence between the published words and the counts. */
+    /* Pairs with the writer's fence between the commit and the counts. */
     ut_fence_seq_cst();
 }
 
@@ -43,14 +43,28 @@ int64_t ut_wait_slice(const ut_waiter *waiter) {
     return waiter->line == UT_NO_LINE ? UNCOUNTED_SLICE : COUNTED_SLICE;
 }
 
-int ut_wait_sleep(_Atomic uint32_t *const *words, const uint32_t *values, size_t count,
-                  int64_t slice) {
-    UT_STEP("sleep begins");
+_Atomic uint32_t *ut_wait_object_word(const ut_waiter *waiter, ut_header *header, uint32_t index) {
+    if (waiter->line == UT_NO_LINE || index >= UT_WAKE_WORDS)
+        return &header->published;
+    return &waiter->segment->control->array_wakes[index];
+}
+
+_Atomic uint32_t *ut_wait_segment_word(const ut_waiter *waiter, ut_segment *segment) {
+    return waiter->line == UT_NO_LINE ? &segment->super->published
+                                      : &segment->control->segment_wakes;
+}
+
+static int sleep_on_one(_Atomic uint32_t *word, uint32_t value, int64_t slice) {
     struct timespec relative = {slice / 1000000000, slice % 1000000000};
-    if (count == 1)
-        return syscall(SYS_futex, words[0], FUTEX_WAIT, values[0], &relative, NULL, 0) == 0
-                   ? 0
-                   : (errno == EAGAIN ? 0 : errno);
+    if (syscall(SYS_futex, word, FUTEX_WAIT, value, &relative, NULL, 0) == 0)
+        return 0;
+    return errno == EAGAIN ? 0 : errno;
+}
+
+/* Out of line: so much room on the stack is not for one word. */
+__attribute__((noinline)) static int sleep_on_several(_Atomic uint32_t *const *words,
+                                                      const uint32_t *values, size_t count,
+                                                      int64_t slice) {
 #ifdef SYS_futex_waitv
     struct futex_waitv list[UT_WAIT_WORDS];
     for (size_t i = 0; i < count; i++)
@@ -64,9 +78,21 @@ int ut_wait_sleep(_Atomic uint32_t *const *words, const uint32_t *values, size_t
         return 0;
     if (errno != ENOSYS)
         return errno == EAGAIN ? 0 : errno;
+#else
+    (void)words;
+    (void)values;
+    (void)count;
 #endif
     /* A kernel without futex_waitv: look again soon. */
-    if (relative.tv_sec > 0 || relative.tv_nsec > UNCOUNTED_SLICE)
-        relative = (struct timespec){0, UNCOUNTED_SLICE};
+    if (slice > UNCOUNTED_SLICE)
+        slice = UNCOUNTED_SLICE;
+    struct timespec relative = {0, slice};
     return nanosleep(&relative, NULL) == 0 ? ETIMEDOUT : EINTR;
+}
+
+int ut_wait_sleep(_Atomic uint32_t *const *words, const uint32_t *values, size_t count,
+                  int64_t slice) {
+    UT_STEP("sleep begins");
+    return count == 1 ? sleep_on_one(words[0], values[0], slice)
+                      : sleep_on_several(words, values, count, slice);
 }

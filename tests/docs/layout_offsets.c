@@ -138,9 +138,11 @@ static void pins(void) {
     FIELD(ut_control, reserved1);
     FIELD(ut_control, array_waiters);
     FIELD(ut_control, segment_waiters);
+    FIELD(ut_control, segment_wakes);
     FIELD(ut_control, reserved2);
     FIELD(ut_control, flush_requests);
     FIELD(ut_control, reserved4);
+    FIELD(ut_control, array_wakes);
     FIELD(ut_control, reserved3);
     FIELD(ut_control, lines);
     end("ut_control", sizeof(ut_control));
@@ -194,6 +196,7 @@ static void constants(void) {
     CONSTANT(UT_PAGE);
     CONSTANT(UT_UNIT);
     CONSTANT(UT_LINES);
+    CONSTANT(UT_WAKE_WORDS);
     CONSTANT(UT_FLUSHER_LINE);
     CONSTANT(UT_DIRECTORY_SIZE);
     CONSTANT(UT_HEADERS_PER_PAGE);

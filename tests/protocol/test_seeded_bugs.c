@@ -31,11 +31,12 @@
  *   123   a pin ends before the one that joins it is granted              8
  *   124   the catalogue steps back to a pin's commit                      P2
  *   125   counting waiters anew forgets who has just begun to wait        12
+ *   126   wakes do not change the word that is slept on                   12
  *   127   a new writer grants commits at which deleted arrays existed     4
  *   128   oldest is tied to the ring                                      3
  *   129   the retained list is searched before the ring                   6
  *   130   a descriptor is cached under the generation word                11
- *   131   waits are on generation, not on published                       12
+ *   131   waits are on generation, not on a word that changes later       12
  *   132   forked children keep the locks                                  13
  *   133   pins are checked against oldest alone                           8
  *   134   the oldest pin is revoked first                                 8
@@ -587,6 +588,31 @@ static void the_wake_up_comes(void) {
     tear_down();
 }
 
+static void commit_before_the_sleep(const char *step) {
+    if (strcmp(step, "sleep begins") != 0)
+        return;
+    ut_step_hook = NULL;
+    change_single(&the_world);
+}
+
+// The commit comes, and wakes, between the last look and the sleep: then there is none.
+static void a_wake_up_is_not_slept_through(void) {
+    set_up(&roomy);
+    int64_t best = INT64_MAX;
+    for (int i = 0; i < 20 && best >= SLICE; i++) {
+        untorn_result result;
+        must_ok(untorn_peek(the_reader.array[W_SINGLE], &result));
+        ut_step_hook = commit_before_the_sleep;
+        int64_t begun = now_ns();
+        must_ok(untorn_wait(the_reader.array[W_SINGLE], result.generation, -1));
+        int64_t took = now_ns() - begun;
+        must(ut_step_hook == NULL, "it did not sleep");
+        best = took < best ? took : best;
+    }
+    must(best < SLICE, "slept %lld ns at best", (long long)best);
+    tear_down();
+}
+
 // The writer dies while a child of its process lives on.
 static void a_child_does_not_keep_the_lock(void) {
     int done[2], ready[2];
@@ -682,6 +708,7 @@ static const struct test_seeded table[] = {
     {123, a_pin_is_handed_over},
     {124, the_catalogue_does_not_step_back},
     {125, a_waiter_is_not_forgotten},
+    {126, a_wake_up_is_not_slept_through},
     {127, a_commit_with_a_deleted_array},
     {128, a_growing_array_needs_no_pin},
     {129, any_schedule},

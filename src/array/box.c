@@ -167,6 +167,24 @@ static void copy_transposed(const ut_box *box, char *to, const char *from) {
     } while (advance(box, y, index, &to, &from));
 }
 
+static void copy_streaming(const ut_box *box, char *to, const char *from) {
+    unsigned x = box->axes - 1;
+    uint64_t index[UNTORN_MAX_RANK];
+    begin(index, x);
+    do {
+        ut_racy_stream_rows(to, box->to[x], from, box->from[x], box->unit, box->count[x]);
+    } while (advance(box, x, index, &to, &from));
+}
+
+static void copy_planes(const ut_box *box, char *to, const char *from) {
+    unsigned y = box->axes - 2;
+    uint64_t index[UNTORN_MAX_RANK];
+    begin(index, y);
+    do {
+        ut_racy_copy_plane(to, &box->to[y], from, &box->from[y], box->unit, &box->count[y]);
+    } while (advance(box, y, index, &to, &from));
+}
+
 void ut_box_copy_prepared(const ut_box *box, void *to, const void *from) {
     if (box->axes == 0) {
         if (box->stream)
@@ -182,12 +200,19 @@ void ut_box_copy_prepared(const ut_box *box, void *to, const void *from) {
         copy_transposed(box, target, source);
         return;
     }
-    uint64_t index[UNTORN_MAX_RANK];
-    begin(index, inner);
-    do {
-        (box->stream ? ut_racy_stream_rows : ut_racy_copy_rows)(
-            target, box->to[inner], source, box->from[inner], box->unit, box->count[inner]);
-    } while (advance(box, inner, index, &target, &source));
+    if (box->stream)
+        copy_streaming(box, target, source);
+    else if (inner == 0)
+        ut_racy_copy_rows(target, box->to[0], source, box->from[0], box->unit, box->count[0]);
+    else
+        copy_planes(box, target, source);
+}
+
+void ut_box_fetch(const ut_box *box, const void *from) {
+    if (box->axes == 0)
+        ut_racy_fetch_row(from, 0, box->unit, 1);
+    else
+        ut_racy_fetch_row(from, box->from[box->axes - 1], box->unit, box->count[box->axes - 1]);
 }
 
 void ut_box_copy(unsigned rank, size_t itemsize, const uint64_t *count, void *to,

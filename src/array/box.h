@@ -35,6 +35,9 @@ void ut_box_prepare(ut_box *box, unsigned rank, size_t itemsize, const uint64_t 
 /* The two memories must not overlap. */
 void ut_box_copy_prepared(const ut_box *box, void *to, const void *from);
 
+/* Have the processor fetch what a box begins with, which may lie anywhere: it cannot fail. */
+void ut_box_fetch(const ut_box *box, const void *from);
+
 /* Both in one. */
 void ut_box_copy(unsigned rank, size_t itemsize, const uint64_t *count, void *to,
                  const int64_t *to_strides, const void *from, const int64_t *from_strides);

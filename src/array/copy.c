@@ -29,7 +29,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AHEAD 6u /* tiles */
+#define AHEAD 6u                /* tiles */
+#define LONG_RUN UINT64_C(1024) /* bytes of a tile, from which on the next one is soon enough */
 
 /* Bytes of a region from which on it is copied past the processor's caches, which would not hold
  * it: neither would who uses it find it there. */
@@ -252,7 +253,8 @@ typedef struct walk {
     bool one_axis; /* and a destination without gaps, and no step */
     bool prepared; /* `box` is for tiles of this one's size */
     bool stream;
-    size_t number; /* of the tile */
+    size_t number;  /* of the tile */
+    uint64_t ahead; /* how many tiles ahead something is fetched; more than 1: but a line */
     ut_tile tile;
     union {
         ut_run run;
@@ -351,7 +353,15 @@ static void prepare_box(walk *w) {
     ut_box_prepare(&w->box, definition->rank, definition->dtype.itemsize, w->tile.count,
                    w->region->strides, w->from_strides);
     w->box.stream = w->stream;
+    w->ahead = w->box.axes == 0 && w->box.unit < LONG_RUN ? AHEAD : 1;
     w->prepared = true;
+}
+
+static inline void copy_box(const walk *w, unsigned char *to, const unsigned char *from) {
+    if (w->box.axes == 0 && !w->stream)
+        ut_racy_copy(to, from, w->box.unit);
+    else
+        ut_box_copy_prepared(&w->box, to, from);
 }
 
 /* Copy the rows at and above `skip` of this tile. */
@@ -373,28 +383,50 @@ static inline void copy_rows(walk *w, uint64_t skip, const unsigned char *slot) 
     } else {
         if (!w->prepared)
             prepare_box(w);
-        unsigned char *to = region->destination + tile->region_at;
-        if (w->box.axes == 0 && !w->stream)
-            ut_racy_copy(to, slot + tile->chunk_at, w->box.unit);
-        else
-            ut_box_copy_prepared(&w->box, to, slot + tile->chunk_at);
+        copy_box(w, region->destination + tile->region_at, slot + tile->chunk_at);
     }
 }
 
 /*
- * Have the processor fetch what a tile some steps ahead begins with.  Where a region has little in
- * each of many chunks, that is what it waits for: chunks lie anywhere, and it cannot foresee them.
- * What is read for it is trusted no more than to be given to an instruction that cannot fail.
+ * Have the processor fetch what a tile ahead begins with.  Where a region has little in each of
+ * many chunks, that is what it waits for: chunks lie anywhere, and it cannot foresee them.  What is
+ * read for it is trusted no more than to be given to an instruction that cannot fail.
+ * `beside`: where in the leaf the tile at hand is; `alike`: so many like it follow.
  */
-static inline void prefetch(const walk *w) {
-    if (!w->prepared || w->box.axes != 0 || w->tiles.plain < AHEAD)
+static inline void prefetch(const walk *w, uint64_t beside, uint64_t alike) {
+    uint64_t at = beside + w->ahead * w->tiles.plain_cell;
+    if (alike < w->ahead || at >= UT_NODE_CELLS || w->cursor.leaf == NULL)
         return;
-    uint64_t beside = w->tile.cell - w->cursor.first + AHEAD * w->tiles.plain_cell;
-    if (w->cursor.leaf == NULL || beside >= UT_NODE_CELLS)
-        return;
-    uint64_t ref = ut_load_relaxed(&w->cursor.leaf->cells[beside].ref);
-    uintptr_t at = (uintptr_t)w->hold->segment->base + ut_ref_offset(ref);
-    __builtin_prefetch((const void *)(at + (uintptr_t)w->tile.chunk_at));
+    uint64_t ref = ut_load_relaxed(&w->cursor.leaf->cells[at].ref);
+    uintptr_t place = (uintptr_t)w->hold->segment->base + ut_ref_offset(ref);
+    place += (uintptr_t)w->tile.chunk_at;
+    if (w->ahead > 1)
+        __builtin_prefetch((const void *)place);
+    else
+        ut_box_fetch(&w->box, (const void *)place);
+}
+
+/* Where a copy of the tile with this number is kept; NULL: nowhere. */
+static inline ut_kept *kept_of(const walk *w, size_t number) {
+    return number < w->region->kept_count ? &w->region->kept[number] : NULL;
+}
+
+/* A tile was copied, but for the first `skip` rows, which an earlier attempt had: check, and keep
+ * it. */
+static inline ut_found settle(walk *w, ut_kept *kept, ut_kept copy, uint64_t skip) {
+    UT_STEP("tile copied");
+    if (!still_valid(w)) {
+        /* This tile's bytes may be anything now, and so may those of tiles never reached,
+         * which keep what they had. */
+        if (kept != NULL && skip < copy.rows && !UT_SEEDED(118)) {
+            kept->version = skip > 0 ? copy.version : 0;
+            kept->rows = skip;
+        }
+        return UT_NOT_FOUND;
+    }
+    if (kept != NULL)
+        *kept = copy;
+    return UT_FOUND;
 }
 
 /* A tile whose chunk is in memory, or absent. */
@@ -410,26 +442,71 @@ static inline ut_found copy_one(walk *w, ut_place place) {
             return overtaken_or_damaged(w);
     }
     uint64_t rows = definition->rank > 0 ? w->tile.count[0] : 1, skip = 0;
-    ut_kept *kept = w->number < region->kept_count ? &region->kept[w->number] : NULL;
+    ut_kept *kept = kept_of(w, w->number);
     if (kept != NULL && region->kept_valid && kept->version == version)
         skip = kept->rows < rows ? kept->rows : rows;
     if (kept != NULL && UT_SEEDED(118)) /* keep before the check */
         *kept = (ut_kept){version, rows};
     if (skip < rows)
         copy_rows(w, skip, slot);
-    UT_STEP("tile copied");
-    if (!still_valid(w)) {
-        /* This tile's bytes may be anything now, and so may those of tiles never reached,
-         * which keep what they had. */
-        if (kept != NULL && skip < rows && !UT_SEEDED(118)) {
-            kept->version = skip > 0 ? version : 0;
-            kept->rows = skip;
-        }
-        return UT_NOT_FOUND;
+    return settle(w, kept, (ut_kept){version, rows}, skip);
+}
+
+/* Whether copy_alike() may find any: nothing of an earlier attempt's is to be kept. */
+static inline bool has_alike(const walk *w) {
+    return w->prepared && w->tiles.plain != 0 && w->cursor.leaf != NULL &&
+           (w->region->kept_count == 0 || !w->region->kept_valid);
+}
+
+/* Turns to `n` tiles that are alike, at once. */
+static void turn_alike(walk *w, uint64_t n) {
+    ut_tiles *tiles = &w->tiles;
+    unsigned axis = tiles->axes[0];
+    tiles->plain -= n;
+    w->number += n;
+    w->tile.index[axis] += n * tiles->plain_index;
+    w->tile.in_region[axis] += n * tiles->plain_in_region;
+    w->tile.cell += n * tiles->plain_cell;
+    w->tile.region_at += (int64_t)n * tiles->plain_at;
+}
+
+/*
+ * Go on with the tiles that are like this one, in the same leaf, and are in memory.  It is what the
+ * loop of ut_region_copy() does with them, but for looking up what they have in common each time:
+ * where there is little in a tile, that is most of the work.  At whatever is special it ends, as if
+ * the tile before had been the last, and leaves it to that loop.
+ */
+static ut_found copy_alike(walk *w) {
+    const ut_definition *definition = w->array->definition;
+    ut_segment *segment = w->hold->segment;
+    const uint64_t uid = w->descriptor->uid, slot_bytes = definition->slot_bytes;
+    const uint64_t each = w->tiles.plain_cell, alike = w->tiles.plain, rows = w->tile.count[0];
+    const int64_t chunk_at = w->tile.chunk_at;
+    ut_node *leaf = w->cursor.leaf;
+    unsigned char *to = w->region->destination + w->tile.region_at;
+    uint64_t beside = w->tile.cell - w->cursor.first, n = 0;
+    ut_found found = UT_FOUND;
+    while (found == UT_FOUND && n < alike && (beside += each) < UT_NODE_CELLS) {
+        UT_STEP("tile begins");
+        ut_place place = ut_cell_load(&leaf->cells[beside]);
+        if (place.ref == 0 || (place.ref & UT_REF_EVICTED) ||
+            !ut_ref_good(place.ref, place.version, uid, 0))
+            break;
+        UT_STEP("cell read");
+        const unsigned char *slot = ut_at(segment, ut_ref_offset(place.ref), slot_bytes);
+        if (slot == NULL)
+            break;
+        n++;
+        prefetch(w, beside, alike - n);
+        ut_kept *kept = kept_of(w, w->number + n);
+        if (kept != NULL && UT_SEEDED(118)) /* keep before the check */
+            *kept = (ut_kept){place.version, rows};
+        to += w->tiles.plain_at;
+        copy_box(w, to, slot + chunk_at);
+        found = settle(w, kept, (ut_kept){place.version, rows}, 0);
     }
-    if (kept != NULL)
-        *kept = (ut_kept){version, rows};
-    return UT_FOUND;
+    turn_alike(w, n);
+    return found;
 }
 
 /* A tile whose chunk is only in the store: kept from an earlier attempt, or to be fetched. */
@@ -438,7 +515,7 @@ static ut_found postpone(walk *w, gathered *all, ut_place place) {
     if (!still_valid(w))
         return UT_NOT_FOUND;
     uint64_t rows = w->array->definition->rank > 0 ? w->tile.count[0] : 1;
-    ut_kept *kept = w->number < region->kept_count ? &region->kept[w->number] : NULL;
+    ut_kept *kept = kept_of(w, w->number);
     if (kept != NULL && region->kept_valid && !(place.ref & UT_REF_SUBTREE) &&
         kept->version == place.version && kept->rows >= rows)
         return UT_FOUND;
@@ -468,13 +545,16 @@ ut_found ut_region_copy(ut_hold *hold, untorn_array *array, const ut_descriptor 
         UT_STEP("tile begins");
         found = find_cell(&w, &place);
         UT_STEP("cell read");
-        prefetch(&w);
+        if (w.prepared)
+            prefetch(&w, w.tile.cell - w.cursor.first, w.tiles.plain);
         if (found == UT_DAMAGED)
             found = overtaken_or_damaged(&w);
         else if (__builtin_expect(place.ref & UT_REF_EVICTED, 0))
             found = postpone(&w, &all, place);
         else
             found = copy_one(&w, place);
+        if (found == UT_FOUND && has_alike(&w))
+            found = copy_alike(&w);
     }
     if (found == UT_FOUND && all.count != 0)
         found =

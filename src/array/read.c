@@ -76,7 +76,7 @@ static void set_region(const untorn_array *array, ut_region *region, const uint6
         known = 0;
     for (size_t i = known; i < region->kept_count; i++)
         region->kept[i].version = 0;
-    region->kept_valid = true;
+    region->kept_valid = known != 0;
 }
 
 /* --- one array --- */

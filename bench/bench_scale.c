@@ -44,7 +44,7 @@ struct target {
     untorn_array *view;
     char *plain;
     uint64_t round;
-    struct bench_samples commit, read, both, bare;
+    struct bench_samples commit, read, both, bare, wait;
 };
 
 static void write_chunk(struct target *target, uint64_t index) {
@@ -54,13 +54,30 @@ static void write_chunk(struct target *target, uint64_t index) {
     BENCH_MUST(untorn_chunk_done(target->array, &index));
 }
 
+static void draw(const struct target *target, uint64_t *chunk) {
+    for (int i = 0; i < PER_REPETITION; i++)
+        chunk[i] = random_below(target->drawn) * (target->chunks / target->drawn);
+}
+
+/* Time of reading one word of each of the chunks in plain memory, where the next is known only when
+ * the word is there, as a chunk's place is only when its leaf is. */
+static int64_t wait_for_each(const struct target *target, const uint64_t *chunk) {
+    int64_t start = bench_now();
+    uint64_t word = 0;
+    for (int i = 0; i < PER_REPETITION; i++) {
+        const char *at = target->plain + chunk[i] * CHUNK + (word & 1) * 8;
+        memcpy(&word, at, sizeof(word));
+        __asm__ volatile("" : "+r"(word));
+    }
+    return bench_now() - start;
+}
+
 /* Times of writing, committing and reading one chunk, and of doing so in plain memory. */
 static void measure(struct target *target, int counted) {
     static uint64_t chunk[PER_REPETITION];
     int64_t commit = 0, read = 0;
     char data[CHUNK];
-    for (int i = 0; i < PER_REPETITION; i++)
-        chunk[i] = random_below(target->drawn) * (target->chunks / target->drawn);
+    draw(target, chunk);
     for (int i = 0; i < PER_REPETITION; i++) {
         uint64_t start = chunk[i] * CHUNK / 8, count = CHUNK / 8;
         int64_t t0 = bench_now();
@@ -85,12 +102,15 @@ static void measure(struct target *target, int counted) {
         atomic_thread_fence(memory_order_acquire);
     }
     int64_t bare = bench_now() - start;
+    draw(target, chunk); /* others, which are in no cache yet */
+    int64_t wait = wait_for_each(target, chunk);
     if (!counted)
         return;
     bench_add(&target->commit, (double)commit / PER_REPETITION);
     bench_add(&target->read, (double)read / PER_REPETITION);
     bench_add(&target->both, (double)(commit + read) / PER_REPETITION);
     bench_add(&target->bare, (double)bare / PER_REPETITION);
+    bench_add(&target->wait, (double)wait / PER_REPETITION);
 }
 
 static void report(const char *what, const struct bench_samples *many,
@@ -153,15 +173,15 @@ static void chunks(void) {
     bench_section("One chunk of 512 B in an array of a million chunks and of 16");
     bench_note(
         "What the table's four levels cost shows where 16 chunks, spread over the million, are "
-        "used: everything is in the caches then. Where any of the million is, each commit and "
-        "each read misses caches and TLB in the chunk's leaf node and slot, as plain memory "
-        "does in its slot; that, not the table, bounds the first row: in a profile "
-        "(BENCH_PROFILE=1 perf record build/bench/bench_scale) half of the time goes to the first "
-        "touch of the leaf, in ut_table_lookup() and in the copy of it");
+        "used: all is in the caches then. Where any is, a commit waits for the chunk's leaf, of "
+        "which there are 16 MB, and where that lies only the table tells; the slot is known before "
+        "and fetched ahead. So any costs at least what 16 do and one wait for memory (the last "
+        "rows', in pages of 4 KiB; about two thirds of that in pages of 2 MiB): more than 2 x");
     report("fill, commit, read", &many->both, &spread->both, &few->both, 1);
     report("fill, commit", &many->commit, &spread->commit, &few->commit, 0);
     report("read", &many->read, &spread->read, &few->read, 0);
     report("fill, read plain memory", &many->bare, &spread->bare, &few->bare, 0);
+    report("wait for plain memory", &many->wait, &spread->wait, &few->wait, 0);
 }
 
 /* In a fresh process: nanoseconds to attach and to open one array. */

@@ -184,6 +184,7 @@ typedef struct ut_publisher {
     uint64_t step;       /* the file grows to multiples of it; a power of two */
     uint64_t untouched;  /* from here on nobody used the file since it grew; 0: it did not grow,
                             UINT64_MAX: it does not matter */
+    bool small_pages;    /* the kernel gives no huge ones */
     int grow_error;      /* errno of the last try to have it grow; 0: none failed */
     uint64_t budget;     /* superseded bytes an object keeps beyond its versions */
     uint64_t aged;       /* what was superseded by this commit or an earlier one has had time */

@@ -10,9 +10,9 @@
  *
  * Memory is reserved with posix_fallocate: a hole in a tmpfs file would be
  * filled on first touch, and a full mount would then be a SIGBUS.  The file is
- * never longer than what is reserved.  Everybody maps the whole size the
- * segment may grow to, so that growing needs no new mapping; nobody touches
- * what is beyond the published reserve.
+ * never longer than what is reserved, but while it grows.  Everybody maps the
+ * whole size the segment may grow to, so that growing needs no new mapping;
+ * nobody touches what is beyond the published reserve.
  */
 #include "segment/segment.h"
 
@@ -23,6 +23,7 @@
 #include "base/hash.h"
 #include "base/status.h"
 #include "segment/descriptor.h"
+#include "segment/huge_pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -400,7 +401,7 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
         goto detach;
     int protection = write ? PROT_READ | PROT_WRITE : PROT_READ;
     ut_fork_block(); /* no child may inherit the writer's mapping */
-    void *memory = mmap(NULL, first.size, protection, MAP_SHARED | MAP_NORESERVE, segment->fd, 0);
+    void *memory = ut_huge_map(segment->fd, first.size, protection);
     if (memory != MAP_FAILED && write)
         madvise(memory, first.size, MADV_DONTFORK);
     ut_fork_allow();

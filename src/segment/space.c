@@ -44,6 +44,7 @@
 #include "base/file_ops.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
+#include "segment/huge_pages.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -232,6 +233,24 @@ static void touch(ut_publisher *publisher, uint64_t offset, uint64_t bytes) {
     publisher->untouched = refused ? UINT64_MAX : end;
 }
 
+/*
+ * Have the file `bytes` bytes longer, all of them in memory: 0, or an error number and it is as
+ * long as before.  What of that is huge pages is there sooner than small ones would be.
+ */
+static int reserve_more(ut_publisher *publisher, uint64_t from, uint64_t bytes) {
+    const ut_segment *segment = publisher->segment;
+    bool huge = !publisher->small_pages;
+    if (huge)
+        publisher->small_pages = !ut_huge_reserve(segment->base, segment->fd, from, from + bytes);
+    int error;
+    do
+        error = ut_files->posix_fallocate(segment->fd, (off_t)from, (off_t)bytes);
+    while (error == EINTR);
+    if (error != 0 && huge && ut_files->ftruncate(segment->fd, (off_t)from) != 0)
+        return errno;
+    return error;
+}
+
 static bool grow(ut_publisher *publisher, uint64_t bytes) {
     publisher->grow_error = 0;
     ut_superblock *super = publisher->segment->super;
@@ -249,9 +268,7 @@ static bool grow(ut_publisher *publisher, uint64_t bytes) {
             step = room;
         if (step < least)
             return false;
-        int error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
-        while (error == EINTR)
-            error = ut_files->posix_fallocate(publisher->segment->fd, (off_t)reserve, (off_t)step);
+        int error = reserve_more(publisher, reserve, step);
         publisher->grow_error = error;
         if (error != 0)
             continue;

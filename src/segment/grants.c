@@ -243,27 +243,33 @@ bool ut_grants_revoke(ut_publisher *publisher) {
     return true;
 }
 
+/* Not over the head of one that has just added itself: nobody would wake it. */
+static void replace_count(_Atomic uint32_t *count, uint32_t before, uint32_t waiters) {
+    ut_compare_exchange_acq_rel(count, &before, (before & ~UT_WAITERS) | waiters);
+}
+
 void ut_grants_count_waiters(ut_publisher *publisher) {
     ut_control *control = publisher->segment->control;
     /* Acquire: pairs with the release of the add in ut_wait_begin(). */
     uint32_t arrays_before = ut_load_acquire(&control->array_waiters);
     uint32_t segments_before = ut_load_acquire(&control->segment_waiters);
     uint32_t arrays = 0, segments = 0;
+    UT_STEP("waiters are counted next");
     for (unsigned i = 0; i < UT_LINES; i++) {
-        uint32_t waiting = ut_load_relaxed(&control->lines[i].waiting);
+        /* Acquire: who is not there any more has taken itself off the count. */
+        uint32_t waiting = ut_load_acquire(&control->lines[i].waiting);
         if (waiting == 0 || !line_owned(publisher, i))
             continue;
         arrays += (waiting & 1) != 0;
         segments += (waiting & 2) != 0;
     }
     UT_STEP("waiters counted");
-    /* Not over the head of one that has just added itself: nobody would wake it. */
     if (UT_SEEDED(125)) {
         ut_store_relaxed(&control->array_waiters, arrays);
         ut_store_relaxed(&control->segment_waiters, segments);
     }
-    ut_compare_exchange_acq_rel(&control->array_waiters, &arrays_before, arrays);
-    ut_compare_exchange_acq_rel(&control->segment_waiters, &segments_before, segments);
+    replace_count(&control->array_waiters, arrays_before, arrays);
+    replace_count(&control->segment_waiters, segments_before, segments);
 }
 
 void ut_grants_adopt(ut_publisher *publisher) {

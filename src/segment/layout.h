@@ -336,6 +336,14 @@ typedef struct ut_line {
     uint64_t reserved[10];
 } ut_line;
 
+/*
+ * Counts of waiters: the low half is how many wait, the high half counts those that ever began.
+ * With both, the writer that counts anew sees whether one ended and another began meanwhile, which
+ * leaves their number as it was.
+ */
+#define UT_WAITER_BEGINS 0x10001u
+#define UT_WAITERS 0xffffu
+
 /* Objects of this index or above have no wake word: who waits for them sleeps on `published`. */
 #define UT_WAKE_WORDS 512u
 
@@ -345,8 +353,9 @@ typedef struct ut_control {
     uint64_t reserved0[13];
     _Atomic uint64_t posted; /* counts changes of any line's request; readers add */
     uint64_t reserved1[15];
-    _Atomic uint32_t array_waiters;   /* readers that sleep until arrays are published */
-    _Atomic uint32_t segment_waiters; /* ... until anything is */
+    /* Readers that sleep: UT_WAITERS. */
+    _Atomic uint32_t array_waiters;   /* until arrays are published */
+    _Atomic uint32_t segment_waiters; /* until anything is */
     /* Futex words of readers that are counted: the writer counts one up before it wakes. */
     _Atomic uint32_t segment_wakes;
     uint32_t reserved2[29];

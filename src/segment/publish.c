@@ -76,15 +76,15 @@ static void wake_waiters(ut_publisher *publisher, ut_object *const *objects, siz
     /* Pairs with the waiter's fence between adding itself to a count and looking for what it
      * waits for: either it finds it, or we see it waiting.  Without it a wake-up is lost. */
     ut_fence_seq_cst();
-    bool arrays = ut_load_relaxed(&control->array_waiters) != 0;
-    bool segment = ut_load_relaxed(&control->segment_waiters) != 0;
-    if (!arrays && !segment)
+    uint32_t arrays = ut_load_relaxed(&control->array_waiters);
+    uint32_t segment = ut_load_relaxed(&control->segment_waiters);
+    if (((arrays | segment) & UT_WAITERS) == 0)
         return;
     long woken = 0;
-    if (arrays)
+    if ((arrays & UT_WAITERS) != 0)
         for (size_t i = 0; i < count; i++)
             woken += wake_object(publisher, objects[i]);
-    if (segment)
+    if ((segment & UT_WAITERS) != 0)
         woken += count_up_and_wake(&publisher->segment->control->segment_wakes);
     publisher->idle_wakes = woken > 0 ? 0 : publisher->idle_wakes + 1;
     if (publisher->idle_wakes >= IDLE_WAKES) {

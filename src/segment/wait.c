@@ -26,7 +26,7 @@ void ut_wait_begin(ut_waiter *waiter, ut_segment *segment, uint32_t line, uint32
         return;
     ut_store_relaxed(&segment->control->lines[line].waiting, waiting);
     /* Release: who counts anew and sees the sum sees the flag. */
-    ut_fetch_add_release(count_of(waiter), 1);
+    ut_fetch_add_release(count_of(waiter), UT_WAITER_BEGINS);
     /* Pairs with the writer's fence between the commit and the counts. */
     ut_fence_seq_cst();
 }
@@ -34,8 +34,12 @@ void ut_wait_begin(ut_waiter *waiter, ut_segment *segment, uint32_t line, uint32
 void ut_wait_end(ut_waiter *waiter) {
     if (waiter->line == UT_NO_LINE)
         return;
-    ut_store_relaxed(&waiter->segment->control->lines[waiter->line].waiting, 0);
+    /* In this order: who counts anew in between counts one too many, which is found again.  One too
+     * few would be 0 while somebody sleeps. */
     ut_fetch_sub_relaxed(count_of(waiter), 1);
+    UT_STEP("waiter leaves");
+    /* Release: who counts anew and sees no flag sees the sum change. */
+    ut_store_release(&waiter->segment->control->lines[waiter->line].waiting, 0);
     waiter->line = UT_NO_LINE;
 }
 

@@ -3,11 +3,13 @@
  * Who sleeps is woken by the commit, not by the end of its slice: on an array that has a wake word
  * in the control segment, on one that has none, on both, and until anything is committed.  The
  * writer's count of wakes in a row that woke nobody tells: it begins anew when one woke somebody.
- * And a commit that nobody waits for leaves the wake words alone.
+ * A commit that nobody waits for leaves the wake words alone.  And waits that begin or end while
+ * the writer counts who waits stay counted.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 #include "../support/names.h"
 #include "array/reader.h"
 #include "array/writer.h"
+#include "base/test_hooks.h"
+#include "segment/wait.h"
 
 #define ARRAYS (UT_WAKE_WORDS + 8)
 #define TRIES 50 // somebody else may have the processor for as long as a slice
@@ -85,7 +89,8 @@ static void *wait_once(void *argument) {
 
 static uint32_t asleep(void) {
     ut_control *control = writer->segment.control;
-    return ut_load_relaxed(&control->array_waiters) + ut_load_relaxed(&control->segment_waiters);
+    return (ut_load_relaxed(&control->array_waiters) & UT_WAITERS) +
+           (ut_load_relaxed(&control->segment_waiters) & UT_WAITERS);
 }
 
 // Whether the commit to the array woke who waits.
@@ -156,10 +161,75 @@ static void a_commit_without_sleepers_leaves_the_words_alone(void **state) {
     end(segment);
 }
 
+static ut_waiter waiter;
+static uint32_t kind_of_wait; // as in a line's flag
+
+static void begin_waiting(void) {
+    ut_wait_begin(&waiter, reader->segment, ut_line_take(&reader->lines), kind_of_wait);
+}
+
+static void end_waiting(void) {
+    uint32_t line = waiter.line;
+    ut_wait_end(&waiter);
+    ut_line_give(&reader->lines, line);
+}
+
+static void one_leaves_and_one_comes(const char *step) {
+    if (strcmp(step, "waiters are counted next") == 0)
+        end_waiting();
+    if (strcmp(step, "waiters counted") == 0)
+        begin_waiting();
+}
+
+// Their number is the same before and after, but the one that is counted is not the one that waits.
+static void who_comes_when_another_leaves_is_counted(void **state) {
+    (void)state;
+    const char *segment = test_segment("comes");
+    begin(segment);
+    for (kind_of_wait = 1; kind_of_wait <= 2; kind_of_wait++) {
+        begin_waiting();
+        ut_step_hook = one_leaves_and_one_comes;
+        ut_grants_count_waiters(&writer->publisher);
+        ut_step_hook = NULL;
+        must(asleep() == 1, "kind %u: %u are counted", kind_of_wait, asleep());
+        end_waiting();
+        must(asleep() == 0, "kind %u: %u are left", kind_of_wait, asleep());
+    }
+    end(segment);
+}
+
+static void count_meanwhile(const char *step) {
+    if (strcmp(step, "waiter leaves") != 0)
+        return;
+    ut_step_hook = NULL;
+    ut_grants_count_waiters(&writer->publisher);
+}
+
+// Were it left out too early, the next one would make the count 0, and sleep through each commit.
+static void who_is_about_to_leave_is_not_missed(void **state) {
+    (void)state;
+    const char *segment = test_segment("leaves");
+    begin(segment);
+    for (kind_of_wait = 1; kind_of_wait <= 2; kind_of_wait++) {
+        begin_waiting();
+        ut_step_hook = count_meanwhile;
+        end_waiting();
+        must(ut_step_hook == NULL, "nothing was counted meanwhile");
+        begin_waiting();
+        must(asleep() != 0, "kind %u: it sleeps and is not counted", kind_of_wait);
+        end_waiting();
+        ut_grants_count_waiters(&writer->publisher);
+        must(asleep() == 0, "kind %u: %u are left", kind_of_wait, asleep());
+    }
+    end(segment);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sleeper_is_woken),
         cmocka_unit_test(a_commit_without_sleepers_leaves_the_words_alone),
+        cmocka_unit_test(who_comes_when_another_leaves_is_counted),
+        cmocka_unit_test(who_is_about_to_leave_is_not_missed),
     };
     return cmocka_run_group_tests_name("wake words", tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include "segment/publisher.h"
 
 #include "base/check.h"
+#include "base/file_ops.h"
 #include "base/status.h"
 #include "base/test_hooks.h"
 
@@ -25,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define GROW_STEP (UINT64_C(4) << 20) /* that the kernel reserves in about a millisecond */
 
@@ -300,6 +302,15 @@ static untorn_status claim_all(ut_publisher *publisher, uint64_t reserve) {
     return status;
 }
 
+/* A writer that died while the file grew may have left it longer than what is reserved, with memory
+ * that nobody uses.  That it cannot be cut is no harm. */
+static void cut_unpublished(const ut_segment *segment, uint64_t reserve) {
+    struct stat file;
+    if (ut_files->fstat(segment->fd, &file) == 0 && (uint64_t)file.st_size > reserve &&
+        ut_files->ftruncate(segment->fd, (off_t)reserve) != 0)
+        return;
+}
+
 untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     memset(publisher, 0, sizeof *publisher);
     publisher->segment = segment;
@@ -346,6 +357,7 @@ untorn_status ut_adopt(ut_publisher *publisher, ut_segment *segment) {
     status = claim_all(publisher, reserve);
     if (status != UNTORN_OK)
         goto free_publisher;
+    cut_unpublished(segment, reserve);
     ut_store_release(&super->prepared, publisher->commit);
     ut_store_release(&super->published, (uint32_t)publisher->commit);
     return UNTORN_OK;

@@ -29,11 +29,11 @@ void *ut_huge_map(int fd, uint64_t bytes, int protection) {
     size_t after = UT_HUGE_PAGE - before;
     void *memory =
         mmap(room + before, bytes, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
-    int error = errno;
     if (memory == MAP_FAILED) {
+        /* Some limits count both until the one has taken the other's place: of locked memory, under
+         * mlockall(MCL_FUTURE), and of the number of mappings. */
         munmap(room, bytes + UT_HUGE_PAGE);
-        errno = error;
-        return MAP_FAILED;
+        return map_anywhere(fd, bytes, protection);
     }
     if (before != 0)
         munmap(room, before);

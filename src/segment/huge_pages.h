@@ -15,7 +15,7 @@
  * It is asked for only where the file is about to grow: nobody uses that memory, so nobody waits.
  * The file has to be that long already, and so, for the time of the call, is longer than what is
  * reserved.  Nobody looks there, as nobody does beyond the published reserve; and if the writer
- * dies meanwhile, the next one reserves from the published reserve on, too.
+ * dies meanwhile, the next one cuts it to that.
  *
  * A huge page can be mapped as one only at a multiple of its size.
  */

@@ -376,7 +376,7 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
                              path);
     }
     /* Learn the size from a first look, then map all of it.  The look comes before the length: the
-     * writer makes the file longer before it says so, and it never gets shorter. */
+     * writer makes the file longer before it says so, and never shorter than it said. */
     ut_superblock first;
     struct stat file;
     ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);

@@ -246,6 +246,8 @@ static int reserve_more(ut_publisher *publisher, uint64_t from, uint64_t bytes) 
     do
         error = ut_files->posix_fallocate(segment->fd, (off_t)from, (off_t)bytes);
     while (error == EINTR);
+    if (error != 0)
+        publisher->small_pages = !huge; /* where there is no memory, huge pages say nothing */
     if (error != 0 && huge && ut_files->ftruncate(segment->fd, (off_t)from) != 0)
         return errno;
     return error;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../support/child.h"
@@ -65,6 +66,17 @@ static void fill_mount(void) {
     while (fd >= 0 && write(fd, block, sizeof block) > 0)
         ;
     close(fd);
+}
+
+// Take what is left of the mount but for about `bytes`.
+static void fill_mount_but(off_t bytes) {
+    char path[300];
+    fill_mount();
+    snprintf(path, sizeof path, "%s/filler", test_shm_dir());
+    struct stat file;
+    must(stat(path, &file) == 0 && file.st_size > bytes &&
+             truncate(path, file.st_size - bytes) == 0,
+         "%s: %s", path, strerror(errno));
 }
 
 static void empty_mount(void) {
@@ -359,6 +371,61 @@ static void P9_a_full_segment_is_an_error_that_names_what_is_full(void **state) 
     must_ok(untorn_segment_remove(segment));
 }
 
+/* ---- huge pages ---- */
+
+// Bytes of a segment that are mapped by huge pages.
+static uint64_t huge_bytes(const char *segment) {
+    char line[1024], name[300];
+    unsigned long long begin, end, kib, bytes = 0;
+    int within = 0;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    must(maps != NULL, "/proc/self/smaps");
+    snprintf(name, sizeof name, "untorn.%s\n", segment);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%llx-%llx ", &begin, &end) == 2)
+            within = strstr(line, name) != NULL;
+        else if (within && sscanf(line, "ShmemPmdMapped: %llu kB", &kib) == 1)
+            bytes += kib * 1024;
+    }
+    fclose(maps);
+    return bytes;
+}
+
+static void write_large(untorn_writer *writer, untorn_status expected) {
+    static const struct stamped large = {"large", 2, "u8", 1, {1 << 20}, {1 << 20}};
+    untorn_writer_array *handle = stamped_require(writer, &large);
+    untorn_status status = stamped_write(handle, &large, 1);
+    must_be(expected, status == UNTORN_OK ? untorn_commit(writer, NULL) : status);
+    if (status != UNTORN_OK)
+        untorn_abort(writer);
+}
+
+// A writer that once met a full mount has huge pages later, if one that did not has some.
+static void grow_when_it_is_empty_again(void) {
+    untorn_writer *met, *spared;
+    untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
+    options.size = 32 << 20;
+    must_ok(untorn_writer_open("met", &options, &met));
+    fill_mount_but(3 << 20);
+    write_large(met, UNTORN_E_NO_SPACE);
+    empty_mount();
+    write_large(met, UNTORN_OK);
+    must_ok(untorn_writer_open("spared", &options, &spared));
+    write_large(spared, UNTORN_OK);
+    must(huge_bytes("met") != 0 || huge_bytes("spared") == 0,
+         "no huge page, where another has %llu", (unsigned long long)huge_bytes("spared"));
+    untorn_writer_close(met);
+    untorn_writer_close(spared);
+    must_ok(untorn_segment_remove("met"));
+    must_ok(untorn_segment_remove("spared"));
+}
+
+static void huge_pages_are_asked_for_again_when_a_full_mount_is_empty(void **state) {
+    (void)state;
+    skip_under_tsan();
+    in_small_mount(64, grow_when_it_is_empty_again);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(P9_creation_on_a_full_mount_is_an_error),
@@ -366,6 +433,7 @@ int main(void) {
         cmocka_unit_test(P9_a_mount_that_others_fill),
         cmocka_unit_test(P9_a_mount_that_is_full_now_and_then),
         cmocka_unit_test(P9_a_full_segment_is_an_error_that_names_what_is_full),
+        cmocka_unit_test(huge_pages_are_asked_for_again_when_a_full_mount_is_empty),
     };
     return cmocka_run_group_tests_name("full mount", tests, NULL, NULL);
 }

@@ -16,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
+#define CANNOT_LOCK 77
 
 /* What /proc/self/smaps says of the mappings of files whose path ends in `name`. */
 typedef struct mapped {
@@ -102,6 +104,36 @@ static void nothing_is_asked_for_where_no_whole_page_lies(void **state) {
     must(ut_huge_reserve(NULL, -1, 5 * MIB, 5 * MIB), "nothing");
 }
 
+/* Under mlockall(MCL_FUTURE) addresses count as locked memory, the room for alignment, too. */
+static int map_locked(void *context, int report, int orders) {
+    (void)context, (void)report, (void)orders;
+    const struct rlimit limit = {7 * MIB, 7 * MIB};
+    int fd = memfd_create("untorn-huge", MFD_CLOEXEC);
+    must(fd >= 0 && posix_fallocate(fd, 0, (off_t)MIB) == 0, "no memory");
+    if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || (geteuid() == 0 && setresuid(1, 1, 1) != 0) ||
+        mlockall(MCL_FUTURE | MCL_ONFAULT) != 0)
+        return CANNOT_LOCK;
+    unsigned char *memory = mmap(NULL, 4 * MIB, PROT_READ, MAP_SHARED, fd, 0);
+    if (memory == MAP_FAILED)
+        return CANNOT_LOCK;
+    munmap(memory, 4 * MIB);
+    memory = ut_huge_map(fd, 4 * MIB, PROT_READ);
+    must(memory != MAP_FAILED && memory[0] == 0, "not mapped: %s", strerror(errno));
+    munmap(memory, 4 * MIB);
+    must(mmap(NULL, 6 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED,
+         "what was tried is still mapped");
+    return 0;
+}
+
+static void what_fits_a_limit_of_locked_memory_is_mapped(void **state) {
+    (void)state;
+    struct test_child child = test_child_start(map_locked, NULL);
+    int status = test_child_wait(&child);
+    if (status == CANNOT_LOCK)
+        skip();
+    must(status == 0, "status %d", status);
+}
+
 static int only_pages(int fd, off_t offset, off_t length) {
     return length <= 4096 ? ut_files_system.posix_fallocate(fd, offset, length) : ENOSPC;
 }
@@ -175,7 +207,7 @@ static int write_until_it_grows(void *context, int report, int orders) {
 }
 
 /* It leaves a file that is longer than what is reserved, with holes: nobody touches them, and the
- * next writer has them filled before it does. */
+ * next writer cuts them off. */
 static void P9_a_writer_that_died_growing_leaves_no_hole_to_fall_into(void **state) {
     (void)state;
     char segment[128];
@@ -193,6 +225,14 @@ static void P9_a_writer_that_died_growing_leaves_no_hole_to_fall_into(void **sta
     must_ok(untorn_reader_stat(reader, &taken));
     must((uint64_t)file.st_size > taken.reserved, "%llu bytes long, %llu reserved",
          (unsigned long long)file.st_size, (unsigned long long)taken.reserved);
+    write_all(segment, "a", 1, &small);
+    must(stat(test_segment_path(segment, ""), &file) == 0, "stat");
+    must((uint64_t)file.st_size == taken.reserved &&
+             (uint64_t)file.st_blocks * 512 <= taken.reserved,
+         "%llu bytes long, %llu blocks, %llu reserved", (unsigned long long)file.st_size,
+         (unsigned long long)file.st_blocks, (unsigned long long)taken.reserved);
+    child = test_child_start(write_until_it_grows, segment);
+    must(test_child_wait(&child) == DIED_GROWING, "it did not grow");
     unsigned char *data = malloc(24 * MIB);
     must(data != NULL, "no memory");
     must_ok(untorn_array_open(reader, "a", &view));
@@ -272,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_pages_are_reserved_and_no_byte_changes),
         cmocka_unit_test(nothing_is_asked_for_where_no_whole_page_lies),
+        cmocka_unit_test(what_fits_a_limit_of_locked_memory_is_mapped),
         cmocka_unit_test(P9_a_full_mount_leaves_the_file_as_long_as_what_is_reserved),
         cmocka_unit_test(P9_a_writer_that_died_growing_leaves_no_hole_to_fall_into),
         cmocka_unit_test(a_segment_is_mapped_by_huge_pages),

@@ -10,6 +10,7 @@
 #include "array/writer.h"
 #include "base/file_ops.h"
 #include "cache_world.h"
+#include "lost_memory.h"
 #include "must.h"
 #include "names.h"
 #include "store/durable.h"
@@ -316,6 +317,7 @@ void world_adopt(struct world *world, int dies) {
 
 // A transaction with something of everything, in whose step `step` the writer dies.
 static void die_within(struct world *world, unsigned step) {
+    lost_memory_begins();
     if (setjmp(death) == 0) {
         steps_to_live = step;
         world_rewrite(world, W_SINGLE);
@@ -334,29 +336,36 @@ static void die_within(struct world *world, unsigned step) {
             world_define(world, W_GONE);
             world_commit(world);
         }
+        lost_memory_ends();
     } else {
+        lost_memory_ends();
         world_adopt(world, 1);
     }
 }
 
 void world_die_in(struct world *world, const char *step, void (*run)(struct world *)) {
+    lost_memory_begins();
     if (setjmp(death) == 0) {
         fatal_step = step;
         run(world);
         must(0, "there was no step %s", step);
     }
     fatal_step = NULL;
+    lost_memory_ends();
     world_adopt(world, 1);
 }
 
 int world_die_at(struct world *world, unsigned n, void (*run)(struct world *, unsigned),
                  unsigned argument) {
+    lost_memory_begins();
     if (setjmp(death) == 0) {
         steps_to_live = n;
         run(world, argument);
         steps_to_live = 0;
+        lost_memory_ends();
         return 0;
     }
+    lost_memory_ends();
     world_adopt(world, 1);
     return 1;
 }

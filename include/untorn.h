@@ -576,6 +576,12 @@ UNTORN_API untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t 
                                               const uint64_t *start, const uint64_t *count,
                                               void *destination, size_t capacity);
 
+/* As untorn_read_group() and its errors, as of the snapshot: requests[k] is of the array at place
+ * places[k], or k if `places` is NULL.  Its `array` is NULL or a handle of that array, else
+ * UNTORN_E_ARGUMENT. */
+UNTORN_API untorn_status untorn_snapshot_read_group(untorn_snapshot *snapshot, const size_t *places,
+                                                    untorn_request *requests, size_t count);
+
 /*
  * A chunk in shared memory, without a copy.  *memory gets the chunk in C order
  * at full chunk shape; only elements within the array's shape are defined.

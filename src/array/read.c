@@ -11,6 +11,7 @@
 
 #include "array/box.h"
 #include "array/grid.h"
+#include "array/request.h"
 #include "array/single.h"
 #include "array/stepped.h"
 #include "base/racy_copy.h"
@@ -174,15 +175,10 @@ static inline bool read_again(untorn_array *array, void *destination, size_t cap
     return true;
 }
 
-static untorn_status too_small(const untorn_array *array, size_t capacity, uint64_t needed) {
-    return ut_array_fail(array, UNTORN_E_BUFFER_TOO_SMALL,
-                         "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
-}
-
 static untorn_status check_destination(const untorn_array *array, const void *destination,
                                        size_t capacity, uint64_t needed) {
     if (needed > capacity)
-        return too_small(array, capacity, needed);
+        return ut_request_too_small(array, capacity, needed);
     if (destination == NULL && needed > 0)
         return ut_array_fail(array, UNTORN_E_ARGUMENT, "no destination");
     return UNTORN_OK;
@@ -325,17 +321,6 @@ static inline bool single_known(const ut_attempts *attempts, const untorn_array 
     return false;
 }
 
-static inline void answer(untorn_request *request, const ut_descriptor *descriptor) {
-    unsigned rank = ut_kind_rank(descriptor->kind);
-    request->generation = descriptor->stamp;
-    request->commit = descriptor->commit;
-    if (__builtin_expect(rank == 1, 1))
-        request->shape[0] = request->counted[0] = descriptor->shape[0];
-    else
-        for (unsigned axis = 0; axis < rank; axis++)
-            request->shape[axis] = request->counted[axis] = descriptor->shape[axis];
-}
-
 /* Those of the bits in `changed`. */
 __attribute__((noinline)) static ut_found
 look_changed_up(ut_attempts *attempts, untorn_request *requests, uint64_t changed) {
@@ -344,7 +329,7 @@ look_changed_up(ut_attempts *attempts, untorn_request *requests, uint64_t change
         ut_found found = look_single_up(attempts, request->array);
         if (found != UT_FOUND)
             return found;
-        answer(request, &request->array->cached);
+        ut_request_answer_whole(request, &request->array->cached);
     }
     return UT_FOUND;
 }
@@ -367,7 +352,7 @@ static ut_found find_singles(ut_attempts *attempts, untorn_request *requests, si
                 return UT_DAMAGED;
             untorn_array *array = requests[i].array;
             if (single_known(attempts, array))
-                answer(&requests[i], &array->cached);
+                ut_request_answer_whole(&requests[i], &array->cached);
             else
                 changed |= UINT64_C(1) << i;
         }
@@ -425,48 +410,13 @@ static int by_speed(const void *a, const void *b) {
     return x > y ? -1 : x < y;
 }
 
-static untorn_status grow_destination(member *m, uint64_t needed) {
-    untorn_request *request = m->request;
-    if (needed <= request->capacity && (request->destination != NULL || needed == 0))
-        return UNTORN_OK;
-    if (!(request->flags & UNTORN_GROW))
-        return too_small(request->array, request->capacity, needed);
-    /* Room to grow into, so that a growing array does not mean a realloc for each read. */
-    uint64_t capacity = needed + needed / 2 + 64;
-    void *destination = realloc(request->destination, capacity);
-    if (destination == NULL)
-        return ut_array_fail(request->array, UNTORN_E_NO_MEMORY,
-                             "out of memory for %" PRIu64 " bytes", capacity);
-    request->destination = destination;
-    request->capacity = capacity;
-    return UNTORN_OK;
-}
-
 static untorn_status prepare_member(member *m) {
-    untorn_request *request = m->request;
-    untorn_array *array = request->array;
-    const ut_definition *definition = array->definition;
-    unsigned rank = definition->rank;
+    untorn_array *array = m->request->array;
     uint64_t from[UNTORN_MAX_RANK], n[UNTORN_MAX_RANK];
-    request->generation = m->descriptor.stamp;
-    request->commit = m->descriptor.commit;
-    memcpy(request->shape, m->descriptor.shape, rank * sizeof *request->shape);
-    untorn_status status = ut_region_take(array, m->descriptor.shape, request->start,
-                                          request->count, request->steps, from, n, &m->region);
+    untorn_status status =
+        ut_request_prepare(m->request, array, &m->descriptor, from, n, &m->region);
     if (status != UNTORN_OK)
         return status;
-    memcpy(request->counted, n, rank * sizeof *n);
-    if (request->strides != NULL) {
-        if (request->destination == NULL && ut_product(rank, n) != 0)
-            return ut_array_fail(array, UNTORN_E_ARGUMENT, "no destination");
-        memcpy(m->region.strides, request->strides, rank * sizeof *request->strides);
-    } else {
-        status = grow_destination(m, ut_product(rank, n) * definition->dtype.itemsize);
-        if (status != UNTORN_OK)
-            return status;
-        ut_c_strides(rank, definition->dtype.itemsize, n, m->region.strides);
-    }
-    m->region.destination = request->destination;
     set_region(array, &m->region, from, n, m->first, &m->kept, &m->kept_capacity);
     m->first = false;
     return UNTORN_OK;
@@ -542,9 +492,7 @@ static untorn_status check_request(const untorn_reader *reader, const untorn_req
         return status;
     if (array->reader != reader)
         return ut_array_fail(array, UNTORN_E_ARGUMENT, "belongs to another reader");
-    if (request->strides != NULL && (request->flags & UNTORN_GROW))
-        return ut_array_fail(array, UNTORN_E_ARGUMENT, "UNTORN_GROW does not go with strides");
-    return UNTORN_OK;
+    return ut_request_check(request, array);
 }
 
 /* Any requests; `overtaken`: the attempt that was begun is over. */

@@ -16,6 +16,7 @@
 
 #include "array/box.h"
 #include "array/grid.h"
+#include "array/request.h"
 #include "array/single.h"
 #include "base/clock.h"
 #include "base/fork_guard.h"
@@ -439,14 +440,20 @@ static untorn_status overtaken(const untorn_snapshot *snapshot) {
                    snapshot->reader->segment->message_name, snapshot->hold.commit);
 }
 
-static untorn_status member_of(untorn_snapshot *snapshot, size_t i, ut_snapshot_member **member) {
+__attribute__((noinline, cold)) static untorn_status no_member(const untorn_snapshot *snapshot,
+                                                               size_t i) {
     if (snapshot == NULL)
         return ut_fail(UNTORN_E_ARGUMENT, "no snapshot");
     if (i >= snapshot->count)
         return ut_fail(UNTORN_E_ARGUMENT, "%s: snapshot of %zu arrays has none at place %zu",
                        snapshot->reader->segment->message_name, snapshot->count, i);
-    if (snapshot->invalid)
-        return overtaken(snapshot);
+    return overtaken(snapshot);
+}
+
+static inline untorn_status member_of(untorn_snapshot *snapshot, size_t i,
+                                      ut_snapshot_member **member) {
+    if (snapshot == NULL || i >= snapshot->count || snapshot->invalid)
+        return no_member(snapshot, i);
     *member = &snapshot->members[i];
     return UNTORN_OK;
 }
@@ -483,11 +490,8 @@ untorn_status untorn_snapshot_describe(untorn_snapshot *snapshot, size_t i, unto
     return UNTORN_OK;
 }
 
-untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, char **json) {
-    ut_snapshot_member *member = NULL;
-    untorn_status status = member_of(snapshot, i, &member);
-    if (status != UNTORN_OK)
-        return status;
+static untorn_status copy_attributes(untorn_snapshot *snapshot, const ut_snapshot_member *member,
+                                     char **json) {
     char *text = NULL;
     ut_found found = ut_attributes_copy(snapshot->reader->segment, &member->descriptor, &text);
     if (!ut_hold_valid(&snapshot->hold, member->array->header, member->descriptor.stamp))
@@ -500,9 +504,17 @@ untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, ch
     return status_of(snapshot, member, found);
 }
 
+untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, char **json) {
+    ut_snapshot_member *member = NULL;
+    untorn_status status = member_of(snapshot, i, &member);
+    return status == UNTORN_OK ? copy_attributes(snapshot, member, json) : status;
+}
+
 /* The whole of an array that is one chunk in memory.  UT_DAMAGED: for the general way to say. */
-static ut_found read_single(untorn_snapshot *snapshot, ut_snapshot_member *member,
-                            void *destination, size_t capacity) {
+static inline __attribute__((always_inline)) ut_found read_single(untorn_snapshot *snapshot,
+                                                                  ut_snapshot_member *member,
+                                                                  void *destination,
+                                                                  size_t capacity) {
     const ut_definition *definition = member->array->definition;
     const ut_descriptor *descriptor = &member->descriptor;
     size_t bytes;
@@ -523,24 +535,35 @@ static ut_found read_single(untorn_snapshot *snapshot, ut_snapshot_member *membe
                : UT_NOT_FOUND;
 }
 
+/* Any request for this member, whatever `array` says. */
+static untorn_status read_request(untorn_snapshot *snapshot, ut_snapshot_member *member,
+                                  untorn_request *request) {
+    untorn_array *array = member->array;
+    ut_region region;
+    region.kept = NULL;
+    region.kept_count = 0;
+    region.kept_valid = false;
+    untorn_status status = ut_request_prepare(request, array, &member->descriptor, region.start,
+                                              region.count, &region);
+    if (status != UNTORN_OK)
+        return status;
+    ut_found found = ut_region_copy(&snapshot->hold, array, &member->descriptor, &region);
+    return region.failure != UNTORN_OK ? region.failure : status_of(snapshot, member, found);
+}
+
 /* Out of line: so much room on the stack is not for what is simple. */
 __attribute__((noinline)) static untorn_status
 read_region(untorn_snapshot *snapshot, ut_snapshot_member *member, const uint64_t *start,
             const uint64_t *count, void *destination, size_t capacity) {
-    untorn_array *array = member->array;
-    unsigned rank = array->definition->rank;
-    ut_region region = {.destination = destination};
-    untorn_status status =
-        ut_region_bounds(array, member->descriptor.shape, start, count, region.start, region.count);
-    if (status != UNTORN_OK)
-        return status;
-    uint64_t needed = ut_product(rank, region.count) * array->definition->dtype.itemsize;
-    if (needed > capacity || (destination == NULL && needed > 0))
-        return ut_array_fail(array, UNTORN_E_BUFFER_TOO_SMALL,
-                             "buffer of %zu bytes is too small for %" PRIu64, capacity, needed);
-    ut_c_strides(rank, array->definition->dtype.itemsize, region.count, region.strides);
-    ut_found found = ut_region_copy(&snapshot->hold, array, &member->descriptor, &region);
-    return region.failure != UNTORN_OK ? region.failure : status_of(snapshot, member, found);
+    untorn_request request;
+    request.start = start;
+    request.count = count;
+    request.steps = NULL;
+    request.strides = NULL;
+    request.destination = destination;
+    request.capacity = capacity;
+    request.flags = 0;
+    return read_request(snapshot, member, &request);
 }
 
 untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const uint64_t *start,
@@ -552,9 +575,86 @@ untorn_status untorn_snapshot_read(untorn_snapshot *snapshot, size_t i, const ui
     if (start == NULL && count == NULL) {
         ut_found found = read_single(snapshot, member, destination, capacity);
         if (found != UT_DAMAGED)
-            return status_of(snapshot, member, found);
+            return found == UT_FOUND ? UNTORN_OK : overtaken(snapshot);
     }
     return read_region(snapshot, member, start, count, destination, capacity);
+}
+
+/* --- reading several --- */
+
+static size_t place_of(const size_t *places, size_t k) {
+    return places != NULL ? places[k] : k;
+}
+
+static untorn_status check_request(untorn_snapshot *snapshot, size_t place,
+                                   const untorn_request *request) {
+    ut_snapshot_member *member = NULL;
+    untorn_array *named = request->array;
+    untorn_status status = member_of(snapshot, place, &member);
+    if (status != UNTORN_OK)
+        return status;
+    if (named != NULL) {
+        if (named->reader != snapshot->reader)
+            return ut_array_fail(named, UNTORN_E_ARGUMENT, "belongs to another reader");
+        status = ut_array_resolve(named);
+        if (status != UNTORN_OK)
+            return status;
+        if (named->definition->uid != member->array->definition->uid)
+            return ut_array_fail(named, UNTORN_E_ARGUMENT,
+                                 "is not the one at place %zu of the snapshot, \"%.300s\"", place,
+                                 member->array->definition->name);
+    }
+    return ut_request_check(request, member->array);
+}
+
+static untorn_status read_one(untorn_snapshot *snapshot, ut_snapshot_member *member,
+                              untorn_request *request) {
+    if (request->start == NULL && request->count == NULL && request->steps == NULL &&
+        request->strides == NULL) {
+        ut_found found = read_single(snapshot, member, request->destination, request->capacity);
+        if (found != UT_DAMAGED) {
+            ut_request_answer_whole(request, &member->descriptor);
+            return found == UT_FOUND ? UNTORN_OK : overtaken(snapshot);
+        }
+    }
+    return read_request(snapshot, member, request);
+}
+
+/* All that are asked for, or none. */
+static untorn_status read_attributes(untorn_snapshot *snapshot, const size_t *places,
+                                     const untorn_request *requests, size_t count) {
+    char **texts = calloc(count, sizeof *texts);
+    if (texts == NULL)
+        return ut_fail(UNTORN_E_NO_MEMORY, "%s: out of memory for %zu requests",
+                       snapshot->reader->segment->message_name, count);
+    untorn_status status = UNTORN_OK;
+    for (size_t k = 0; k < count && status == UNTORN_OK; k++)
+        if (requests[k].attributes != NULL)
+            status = copy_attributes(snapshot, &snapshot->members[place_of(places, k)], &texts[k]);
+    for (size_t k = 0; k < count; k++)
+        if (status == UNTORN_OK && requests[k].attributes != NULL)
+            *requests[k].attributes = texts[k];
+        else
+            free(texts[k]);
+    free(texts);
+    return status;
+}
+
+untorn_status untorn_snapshot_read_group(untorn_snapshot *snapshot, const size_t *places,
+                                         untorn_request *requests, size_t count) {
+    if (snapshot == NULL || requests == NULL || count == 0)
+        return ut_fail(UNTORN_E_ARGUMENT, "snapshot_read_group: no snapshot or no requests");
+    untorn_status status = UNTORN_OK;
+    bool attributes = false;
+    for (size_t k = 0; k < count && status == UNTORN_OK; k++) {
+        status = check_request(snapshot, place_of(places, k), &requests[k]);
+        attributes |= requests[k].attributes != NULL;
+    }
+    for (size_t k = 0; k < count && status == UNTORN_OK; k++)
+        status = read_one(snapshot, &snapshot->members[place_of(places, k)], &requests[k]);
+    if (status == UNTORN_OK && attributes)
+        status = read_attributes(snapshot, places, requests, count);
+    return status;
 }
 
 /* --- chunks without a copy --- */

@@ -9,8 +9,6 @@
  */
 #include "tools/reading.h"
 
-#include "tools/stepped.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +37,21 @@ static bool same_box(const struct ut_box *box, const struct ut_box *other) {
            memcmp(box->count, other->count, sizeof box->count) == 0;
 }
 
+/* For the box, into the buffer. */
+static untorn_request request_for(const struct ut_reading *reading) {
+    return (untorn_request){.start = reading->box.start,
+                            .count = reading->box.count,
+                            .steps = reading->box.step,
+                            .destination = reading->data,
+                            .capacity = reading->capacity,
+                            .flags = UNTORN_GROW};
+}
+
+static void keep_buffer(struct ut_reading *reading, const untorn_request *request) {
+    reading->data = request->destination;
+    reading->capacity = request->capacity;
+}
+
 /* One attempt; UNTORN_E_OVERTAKEN with *changed if the shape changed meanwhile. */
 static untorn_status read_once(untorn_reader *reader, untorn_array *array,
                                const untorn_array_info *info, const struct ut_region *region,
@@ -52,16 +65,10 @@ static untorn_status read_once(untorn_reader *reader, untorn_array *array,
     if (!ut_cli_region_resolve(region, info->rank, result.shape, &reading->box, why, sizeof why))
         return refuse_region(info->name, why);
 
-    untorn_request request = {.array = array,
-                              .start = reading->box.start,
-                              .count = reading->box.count,
-                              .steps = reading->box.step,
-                              .destination = reading->data,
-                              .capacity = reading->capacity,
-                              .flags = UNTORN_GROW};
+    untorn_request request = request_for(reading);
+    request.array = array;
     status = untorn_read_group(reader, &request, 1, &result);
-    reading->data = request.destination;
-    reading->capacity = request.capacity;
+    keep_buffer(reading, &request);
     if (status == UNTORN_E_REGION) {
         *changed = true;
         return keep_message(UNTORN_E_OVERTAKEN);
@@ -81,50 +88,11 @@ static untorn_status read_once(untorn_reader *reader, untorn_array *array,
     return UNTORN_OK;
 }
 
-static untorn_status no_memory(size_t bytes) {
-    snprintf(message, sizeof message, "out of memory for %zu bytes", bytes);
-    return UNTORN_E_NO_MEMORY;
-}
-
-static untorn_status make_room(struct ut_reading *reading, size_t bytes) {
-    if (bytes <= reading->capacity)
-        return UNTORN_OK;
-    void *grown = realloc(reading->data, bytes);
-    if (!grown)
-        return no_memory(bytes);
-    reading->data = grown;
-    reading->capacity = bytes;
-    return UNTORN_OK;
-}
-
 static size_t box_bytes(const struct ut_box *box, size_t itemsize) {
     size_t bytes = itemsize;
     for (unsigned i = 0; i < box->rank; i++)
         bytes *= (size_t)box->count[i];
     return bytes;
-}
-
-static untorn_status copy_from_snapshot(untorn_snapshot *snapshot, size_t itemsize,
-                                        struct ut_reading *reading) {
-    const struct ut_box *box = &reading->box;
-    untorn_status status = make_room(reading, box_bytes(box, itemsize));
-    if (status != UNTORN_OK)
-        return status;
-    if (!box->stepped) {
-        status = untorn_snapshot_read(snapshot, 0, box->start, box->count, reading->data,
-                                      reading->capacity);
-        return status == UNTORN_OK ? UNTORN_OK : keep_message(status);
-    }
-    struct ut_stepped stepped;
-    ut_cli_stepped_plan(box, itemsize, &stepped);
-    void *block = malloc(stepped.block_bytes);
-    if (!block)
-        return no_memory(stepped.block_bytes);
-    status = ut_cli_stepped_read(&stepped, snapshot, block, reading->data);
-    if (status != UNTORN_OK)
-        keep_message(status);
-    free(block);
-    return status;
 }
 
 static untorn_status read_snapshot(untorn_reader *reader, untorn_array *array,
@@ -145,7 +113,11 @@ static untorn_status read_snapshot(untorn_reader *reader, untorn_array *array,
         status = refuse_region(info->name, why);
         goto close_snapshot;
     }
-    status = copy_from_snapshot(snapshot, info->itemsize, reading);
+    untorn_request request = request_for(reading);
+    status = untorn_snapshot_read_group(snapshot, NULL, &request, 1);
+    keep_buffer(reading, &request);
+    if (status != UNTORN_OK)
+        keep_message(status);
     memcpy(reading->shape, result.shape, sizeof reading->shape);
     reading->generation = result.generation;
     reading->commit = result.commit;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Random regions of random arrays, written from and read into memory of any strides, read with
- * steps and without, against a plain array in C order: axes in any order, with gaps and backwards,
- * elements of odd sizes, chunks that were never written.  All of the destination is compared, so
+ * steps and without, as they are now and out of a snapshot while the writer goes on, against a
+ * plain array in C order: axes in any order, with gaps and backwards, elements of odd sizes, chunks
+ * that were never written.  All of the destination is compared, so
  * that bytes beside the region are seen to be left alone; buffers are exactly as large as they need
  * be, so that the address sanitizer sees any byte beyond.
  */
@@ -29,7 +30,10 @@ struct world {
     unsigned rank;
     size_t itemsize;
     uint64_t shape[MOST_RANK];
+    size_t bytes;
     unsigned char *plain;
+    untorn_snapshot *snapshot; /* NULL: none was taken yet */
+    unsigned char *then;       /* what `plain` was when it was */
 };
 
 /* Where the elements of a region lie in memory. */
@@ -136,7 +140,8 @@ static void write_region(struct world *w) {
     free(source);
 }
 
-static void read_region(struct world *w, bool stepped) {
+/* Now, or with `then` as of the snapshot. */
+static void read_region(struct world *w, bool stepped, bool then) {
     uint64_t start[MOST_RANK], count[MOST_RANK], some[MOST_RANK], *steps = stepped ? some : NULL;
     uint64_t elements = random_region(w, start, count);
     if (stepped)
@@ -148,7 +153,7 @@ static void read_region(struct world *w, bool stepped) {
     for (uint64_t k = 0; k < elements; k++) {
         size_t plain, at;
         element(w, k, start, count, steps, &layout, &plain, &at);
-        memcpy(expected + at, w->plain + plain, w->itemsize);
+        memcpy(expected + at, (then ? w->then : w->plain) + plain, w->itemsize);
     }
     untorn_request request = {.array = w->view,
                               .start = start,
@@ -156,7 +161,10 @@ static void read_region(struct world *w, bool stepped) {
                               .steps = steps,
                               .strides = layout.strides,
                               .destination = destination + layout.base};
-    must_ok(untorn_read_group(w->reader, &request, 1, NULL));
+    if (then)
+        must_ok(untorn_snapshot_read_group(w->snapshot, NULL, &request, 1));
+    else
+        must_ok(untorn_read_group(w->reader, &request, 1, NULL));
     must(memcmp(destination, expected, layout.size) == 0, "rank %u, elements of %zu bytes", w->rank,
          w->itemsize);
     must(memcmp(request.counted, count, w->rank * sizeof *count) == 0, "counted");
@@ -209,11 +217,20 @@ static void random_array(struct world *w, const char *name) {
     definition.chunks = chunks;
     definition.fill = fill;
     must_ok(untorn_define(w->writer, name, &definition, &w->array));
-    w->plain = malloc(elements * w->itemsize);
+    w->bytes = elements * w->itemsize;
+    w->plain = malloc(w->bytes);
+    w->then = malloc(w->bytes);
     assert_non_null(w->plain);
+    assert_non_null(w->then);
     for (uint64_t k = 0; k < elements; k++)
         memcpy(w->plain + k * w->itemsize, fill, w->itemsize);
     free(fill);
+}
+
+static void take_snapshot(struct world *w) {
+    untorn_snapshot_close(w->snapshot);
+    must_ok(untorn_snapshot_open(w->reader, &w->view, 1, UNTORN_NEWEST, &w->snapshot));
+    memcpy(w->then, w->plain, w->bytes);
 }
 
 static void regions_are_those_of_a_plain_array(void **state) {
@@ -234,16 +251,22 @@ static void regions_are_those_of_a_plain_array(void **state) {
             must_ok(untorn_commit(w.writer, NULL));
             if (round == 0)
                 must_ok(untorn_array_open(w.reader, name, &w.view));
+            if (round == 0 || rng_chance(&w.rng, 30))
+                take_snapshot(&w);
             for (int k = 0; k < 6; k++) {
-                read_region(&w, false);
-                read_region(&w, true);
+                read_region(&w, false, false);
+                read_region(&w, true, false);
+                read_region(&w, rng_chance(&w.rng, 70), true);
                 read_dense(&w);
             }
         }
+        untorn_snapshot_close(w.snapshot);
+        w.snapshot = NULL;
         untorn_array_close(w.view);
         must_ok(untorn_delete(w.writer, name));
         must_ok(untorn_commit(w.writer, NULL));
         free(w.plain);
+        free(w.then);
     }
     untorn_reader_close(w.reader);
     untorn_writer_close(w.writer);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads with steps under a writer at full rate: never of two generations.
+ * Reads with steps under a writer at full rate, of what is newest and out of snapshots with and
+ * without a pin: never of two generations.
  *
  * Transaction r writes r to all elements of "whole", which has many chunks, and appends to "grows"
  * a row of r.  So "whole" tells what "grows" has to be: row i has i + 1, and there are r rows.
@@ -21,11 +22,11 @@
 struct world {
     untorn_writer *writer;
     untorn_writer_array *whole, *grows;
-    untorn_reader *reader;
+    untorn_reader *reader, *pinless;
     uint64_t commits;
     _Atomic uint64_t seed; /* of the next reader */
     _Atomic int stop;
-    _Atomic uint64_t reads;
+    _Atomic uint64_t reads, snapshots, overtaken;
 };
 
 static void write_one(struct world *world, uint64_t round) {
@@ -71,6 +72,34 @@ static void check_grows(const untorn_request *request, uint64_t rows) {
              (unsigned long long)(start[0] + i / width * steps[0]), (unsigned long long)got[i]);
 }
 
+/* One snapshot several times, while the writer goes on.  Without a pin it is soon overtaken, but
+ * what was read before that counts. */
+static void read_snapshot(struct world *world, struct test_rng *rng, untorn_request *requests) {
+    untorn_snapshot *snapshot = NULL;
+    untorn_array *kept[2] = {requests[0].array, requests[1].array}, *other[2] = {NULL, NULL};
+    int pinned = rng_chance(rng, 50);
+    for (int i = 0; i < 2 && !pinned; i++) {
+        must_ok(untorn_array_open(world->pinless, i == 0 ? "whole" : "grows", &other[i]));
+        requests[i].array = other[i];
+    }
+    untorn_status status = untorn_snapshot_open(pinned ? world->reader : world->pinless,
+                                                pinned ? kept : other, 2, UNTORN_NEWEST, &snapshot);
+    for (int turn = 0; turn < 10 && status == UNTORN_OK; turn++) {
+        status = untorn_snapshot_read_group(snapshot, NULL, requests, 2);
+        if (status == UNTORN_OK)
+            check_grows(&requests[1], check_whole(&requests[0]));
+    }
+    if (pinned || status != UNTORN_E_OVERTAKEN)
+        must_ok(status);
+    world->overtaken += status != UNTORN_OK;
+    world->snapshots++;
+    untorn_snapshot_close(snapshot);
+    for (int i = 0; i < 2; i++) {
+        untorn_array_close(other[i]);
+        requests[i].array = kept[i];
+    }
+}
+
 static void *read_on(void *argument) {
     struct world *world = argument;
     struct test_rng rng = {world->seed++};
@@ -88,8 +117,12 @@ static void *read_on(void *argument) {
                 steps[i][axis] = rng_range(&rng, 1, rng_chance(&rng, 70) ? 8 : 40);
                 start[i][axis] = i == 1 && axis == 0 ? 0 : rng_below(&rng, WIDTH);
             }
-        must_ok(untorn_read_group(world->reader, requests, 2, NULL));
-        check_grows(&requests[1], check_whole(&requests[0]));
+        if (rng_chance(&rng, 30)) {
+            read_snapshot(world, &rng, requests);
+        } else {
+            must_ok(untorn_read_group(world->reader, requests, 2, NULL));
+            check_grows(&requests[1], check_whole(&requests[0]));
+        }
         world->reads++;
     }
     for (int i = 0; i < 2; i++) {
@@ -126,14 +159,20 @@ static void P1_P2_reads_with_steps_are_of_one_commit(void **state) {
     world.grows =
         define(&world, "grows", (const uint64_t[2]){0, WIDTH}, (const uint64_t[2]){64, 4});
     write_one(&world, 1);
+    untorn_reader_options pinless = UNTORN_READER_OPTIONS_INIT;
+    pinless.flags = UNTORN_READ_NO_CONTROL;
     must_ok(untorn_reader_open(segment, NULL, &world.reader));
+    must_ok(untorn_reader_open(segment, &pinless, &world.pinless));
     pthread_t threads[READERS + 1];
     must(pthread_create(&threads[0], NULL, write_on, &world) == 0, "pthread_create");
     for (int i = 1; i <= READERS; i++)
         must(pthread_create(&threads[i], NULL, read_on, &world) == 0, "pthread_create");
     for (int i = 0; i <= READERS; i++)
         pthread_join(threads[i], NULL);
-    print_message("%llu reads\n", (unsigned long long)world.reads);
+    print_message("%llu reads, %llu of snapshots, %llu overtaken\n",
+                  (unsigned long long)world.reads, (unsigned long long)world.snapshots,
+                  (unsigned long long)world.overtaken);
+    untorn_reader_close(world.pinless);
     untorn_reader_close(world.reader);
     untorn_writer_close(world.writer);
     must_ok(untorn_segment_remove(segment));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads with steps of arrays of which some chunks are only in the store: they are what they are in
- * memory, and a chunk in which nothing is taken is not asked for, so that nothing of its file
- * matters.
+ * Reads with steps of arrays of which some chunks are only in the store, also out of a snapshot
+ * that the writer has gone on from: they are what they are in memory, and a chunk in which nothing
+ * is taken is not asked for, so that nothing of its file matters.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -36,9 +36,21 @@ static void write_rows(untorn_writer_array *array, uint64_t start, uint64_t rows
                          NULL, values));
 }
 
+// As it is now, or as of the snapshot.
+static untorn_status ask(struct cache *cache, untorn_snapshot *snapshot, untorn_request *request) {
+    return snapshot ? untorn_snapshot_read_group(snapshot, NULL, request, 1)
+                    : untorn_read_group(cache->reader, request, 1, NULL);
+}
+
+static untorn_snapshot *snapshot_of(struct cache *cache, untorn_array *array) {
+    untorn_snapshot *snapshot = NULL;
+    must_ok(untorn_snapshot_open(cache->reader, &array, 1, UNTORN_NEWEST, &snapshot));
+    return snapshot;
+}
+
 // Everything below `written` has values, the rest the fill value.
-static void check_random(struct cache *cache, untorn_array *array, struct test_rng *rng,
-                         uint64_t written) {
+static void check_random(struct cache *cache, untorn_array *array, untorn_snapshot *snapshot,
+                         struct test_rng *rng, uint64_t written) {
     static const uint64_t shape[2] = {ROWS, COLUMNS};
     static uint32_t got[ROWS * COLUMNS];
     uint64_t start[2], steps[2];
@@ -48,7 +60,7 @@ static void check_random(struct cache *cache, untorn_array *array, struct test_r
     }
     untorn_request request = {
         .array = array, .start = start, .steps = steps, .destination = got, .capacity = sizeof got};
-    must_ok(untorn_read_group(cache->reader, &request, 1, NULL));
+    must_ok(ask(cache, snapshot, &request));
     const uint32_t *at = got;
     for (uint64_t i = start[0]; i < ROWS; i += steps[0])
         for (uint64_t k = start[1]; k < COLUMNS; k += steps[1], at++)
@@ -71,12 +83,19 @@ static void what_is_evicted_is_read_with_steps(void **state) {
     must(cache_resident(cache.writer, "a") == 0, "evicted");
     untorn_array *view = open_array(&cache);
     for (uint64_t i = 0, n = test_count(500); i < n; i++)
-        check_random(&cache, view, &rng, 18);
+        check_random(&cache, view, NULL, &rng, 18);
+    untorn_snapshot *snapshot = snapshot_of(&cache, view);
     write_rows(array, 15, 13); // some chunks are in memory again, in part of what they take up
     must_ok(untorn_commit(cache.writer, NULL));
     must(cache_resident(cache.writer, "a") > 0, "in memory again");
+    for (uint64_t i = 0, n = test_count(500); i < n; i++) {
+        check_random(&cache, view, NULL, &rng, 28);
+        check_random(&cache, view, snapshot, &rng, 18);
+    }
+    cache_flush_and_evict(&cache); // the snapshot's chunks are in an older store snapshot now
     for (uint64_t i = 0, n = test_count(500); i < n; i++)
-        check_random(&cache, view, &rng, 28);
+        check_random(&cache, view, snapshot, &rng, 18);
+    untorn_snapshot_close(snapshot);
     cache_end(&cache);
 }
 
@@ -101,21 +120,23 @@ static void a_chunk_of_which_nothing_is_taken_is_not_asked_for(void **state) {
     const uint64_t over[2] = {2 * CHUNK, 150}, into = CHUNK; // 0, 150, 300 is in chunk 3
     untorn_request request = {
         .array = open_array(&cache), .destination = got, .capacity = sizeof got};
-    request.steps = &over[0];
-    must_ok(untorn_read_group(cache.reader, &request, 1, NULL));
-    must(request.counted[0] == 4 && got[0] == 1 && got[1] == 201 && got[3] == 601, "by 200");
-    request.start = (const uint64_t[1]){CHUNK - 1};
-    request.count = (const uint64_t[1]){2};
-    request.steps = (const uint64_t[1]){3 * CHUNK + 2}; // 99, 401
-    must_ok(untorn_read_group(cache.reader, &request, 1, NULL));
-    must(got[0] == 100 && got[1] == 402, "99 and 401");
-    request.start = request.count = NULL;
-    request.steps = &over[1];
-    must_say(UNTORN_E_CORRUPT, "/3\": is not there",
-             untorn_read_group(cache.reader, &request, 1, NULL));
-    request.steps = &into;
-    must_say(UNTORN_E_CORRUPT, "/3\": is not there",
-             untorn_read_group(cache.reader, &request, 1, NULL));
+    untorn_snapshot *const ways[2] = {NULL, snapshot_of(&cache, request.array)};
+    for (int way = 0; way < 2; way++) {
+        request.start = request.count = NULL;
+        request.steps = &over[0];
+        must_ok(ask(&cache, ways[way], &request));
+        must(request.counted[0] == 4 && got[0] == 1 && got[1] == 201 && got[3] == 601, "by 200");
+        request.start = (const uint64_t[1]){CHUNK - 1};
+        request.count = (const uint64_t[1]){2};
+        request.steps = (const uint64_t[1]){3 * CHUNK + 2}; // 99, 401
+        must_ok(ask(&cache, ways[way], &request));
+        must(got[0] == 100 && got[1] == 402, "99 and 401");
+        request.start = request.count = NULL;
+        request.steps = &over[1];
+        must_say(UNTORN_E_CORRUPT, "/3\": is not there", ask(&cache, ways[way], &request));
+        request.steps = &into;
+        must_say(UNTORN_E_CORRUPT, "/3\": is not there", ask(&cache, ways[way], &request));
+    }
     cache_end(&cache);
 }
 

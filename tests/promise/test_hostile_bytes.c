@@ -271,6 +271,12 @@ static void use_snapshot(untorn_reader *reader, unsigned char *buffer) {
         if (untorn_snapshot_attributes(snapshot, i, &json) == UNTORN_OK)
             free(json);
         untorn_snapshot_read(snapshot, i, NULL, NULL, buffer, BUFFER);
+        static const uint64_t steps[UNTORN_MAX_RANK] = {3, 2, 1, 1, 1, 1, 1, 1,
+                                                        1, 1, 1, 1, 1, 1, 1, 1};
+        untorn_request request = {
+            .steps = steps, .destination = buffer, .capacity = BUFFER, .attributes = &json};
+        if (untorn_snapshot_read_group(snapshot, &i, &request, 1) == UNTORN_OK)
+            free(json);
         uint64_t index[UNTORN_MAX_RANK] = {0};
         const void *memory = NULL;
         if (untorn_snapshot_chunk(snapshot, i, index, &memory) == UNTORN_OK) {

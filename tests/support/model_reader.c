@@ -314,8 +314,9 @@ static void random_steps(struct group_part *part, int stepped, struct test_rng *
     }
 }
 
-static void prepare_part(struct model_reader *reader, struct group_part *part,
-                         untorn_request *request, const struct model_array *array,
+// A random request for the array, which `view` may be a handle of.
+static void prepare_part(struct group_part *part, untorn_request *request,
+                         const struct model_array *array, untorn_array *view,
                          struct test_rng *rng) {
     *part = (struct group_part){.array = array};
     random_region(array, rng, part->start, part->count);
@@ -325,7 +326,7 @@ static void prepare_part(struct model_reader *reader, struct group_part *part,
     int strided = rng_chance(rng, 30) && part->size;
     if (strided)
         part->size = reversed_strides(part);
-    *request = (untorn_request){.array = handle_of(reader, array)->array,
+    *request = (untorn_request){.array = view,
                                 .start = part->start,
                                 .count = part->count,
                                 .steps = stepped ? part->steps : NULL};
@@ -366,6 +367,11 @@ static void compare_part(const struct group_part *part, const unsigned char *got
     } while (model_step(array->rank, part->count, taken));
 }
 
+static void drop_part(struct group_part *part, const untorn_request *request) {
+    free(part->attributes);
+    free(request->destination);
+}
+
 static void check_part(struct group_part *part, const untorn_request *request) {
     const struct model_array *array = part->array;
     int64_t dense[MODEL_RANK], size = (int64_t)array->itemsize;
@@ -378,8 +384,7 @@ static void check_part(struct group_part *part, const untorn_request *request) {
     compare_part(part, request->destination, request->strides ? part->strides : dense);
     if (request->attributes)
         compare_attributes(array, part->attributes);
-    free(part->attributes);
-    free(request->destination);
+    drop_part(part, request);
 }
 
 void model_check_group(struct model_reader *reader, const struct model_state *state,
@@ -389,9 +394,10 @@ void model_check_group(struct model_reader *reader, const struct model_state *st
     if (state->count == 0)
         return;
     size_t count = (size_t)rng_range(rng, 1, MODEL_ARRAYS / 2);
-    for (size_t i = 0; i < count; i++)
-        prepare_part(reader, &parts[i], &requests[i], state->arrays[rng_below(rng, state->count)],
-                     rng);
+    for (size_t i = 0; i < count; i++) {
+        const struct model_array *array = state->arrays[rng_below(rng, state->count)];
+        prepare_part(&parts[i], &requests[i], array, handle_of(reader, array)->array, rng);
+    }
     untorn_result result;
     must_ok(untorn_read_group(reader->reader, requests, count, &result));
     must(result.generation == requests[0].generation, "the first's generation");
@@ -484,6 +490,30 @@ static int check_snapshot_array(untorn_snapshot *snapshot, size_t i,
     return valid && check_chunk(snapshot, i, array, rng);
 }
 
+// Several requests at once, for arrays at random places.
+static int check_snapshot_group(untorn_snapshot *snapshot, const struct model_state *state,
+                                struct test_rng *rng) {
+    struct group_part parts[MODEL_ARRAYS];
+    untorn_request requests[MODEL_ARRAYS];
+    size_t places[MODEL_ARRAYS];
+    if (state->count == 0)
+        return 1;
+    size_t count = (size_t)rng_range(rng, 1, MODEL_ARRAYS / 2);
+    for (size_t i = 0; i < count; i++) {
+        untorn_array_info info;
+        places[i] = (size_t)rng_below(rng, state->count);
+        must_ok(untorn_snapshot_describe(snapshot, places[i], &info, NULL));
+        prepare_part(&parts[i], &requests[i], model_find(state, info.name), NULL, rng);
+    }
+    int valid = still_valid(untorn_snapshot_read_group(snapshot, places, requests, count));
+    for (size_t i = 0; i < count; i++)
+        if (valid)
+            check_part(&parts[i], &requests[i]);
+        else
+            drop_part(&parts[i], &requests[i]);
+    return valid;
+}
+
 int model_check_snapshot(untorn_snapshot *snapshot, const struct model_state *state,
                          struct test_rng *rng) {
     size_t count = untorn_snapshot_count(snapshot);
@@ -498,7 +528,8 @@ int model_check_snapshot(untorn_snapshot *snapshot, const struct model_state *st
         if (!check_snapshot_array(snapshot, i, array, rng))
             return 0;
     }
-    return still_valid(untorn_snapshot_check(snapshot));
+    return check_snapshot_group(snapshot, state, rng) &&
+           still_valid(untorn_snapshot_check(snapshot));
 }
 
 int model_snapshot_marker(untorn_snapshot *snapshot, uint64_t *number) {

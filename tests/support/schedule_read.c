@@ -398,6 +398,48 @@ static void snapshot_of_some(struct world_reader *reader) {
     use_snapshot(reader, arrays, 3, UNTORN_NEWEST);
 }
 
+// Every third element and the attributes of each, those of the first twice.
+static void check_snapshot_group(struct world_reader *reader, untorn_snapshot *snapshot) {
+    static const size_t places[] = {0, 1, 2, 0};
+    static const uint64_t start = 1, step = 3;
+    uint32_t values[4][WORLD_LENGTH];
+    untorn_request requests[4];
+    char *json[4] = {NULL};
+    for (size_t k = 0; k < 4; k++)
+        requests[k] = (untorn_request){.start = &start,
+                                       .steps = k < 3 ? &step : NULL,
+                                       .destination = values[k],
+                                       .capacity = sizeof values[k],
+                                       .attributes = &json[k]};
+    if (!went_well(reader, untorn_snapshot_read_group(snapshot, places, requests, 4)))
+        return;
+    for (size_t k = 0; k < 4; k++) {
+        enum world_array a = array_at(snapshot, places[k]);
+        const struct world_record *r =
+            record_at(reader->world, a, untorn_snapshot_commit(snapshot));
+        uint64_t by = k < 3 ? step : 1, taken = r->length - 1 + by - 1;
+        must((requests[k].commit == r->commit || world_store) &&
+                 requests[k].shape[0] == r->length && requests[k].counted[0] == taken / by,
+             "TORN: %s: %llu of %s, of %llu", here, (unsigned long long)requests[k].counted[0],
+             names[a], (unsigned long long)requests[k].commit);
+        for (uint64_t i = 0; i < taken / by; i++)
+            check_values(r, a, start + i * by, 1, &values[k][i]);
+        check_attributes(r, json[k]);
+        free(json[k]);
+    }
+}
+
+static void snapshot_group(struct world_reader *reader) {
+    untorn_array *arrays[] = {reader->array[W_MULTI], reader->array[W_SINGLE],
+                              reader->array[W_EDGE]};
+    untorn_snapshot *snapshot = NULL;
+    if (!went_well(reader,
+                   untorn_snapshot_open(reader->reader, arrays, 3, UNTORN_NEWEST, &snapshot)))
+        return;
+    check_snapshot_group(reader, snapshot);
+    untorn_snapshot_close(snapshot);
+}
+
 // The commit that is newest when it begins; it may be gone when it is opened, but once open it
 // holds only if somebody else's pin does or the writer could still grant it.
 static void snapshot_by_number(struct world_reader *reader) {
@@ -442,6 +484,7 @@ const struct world_named_operation world_operations[] = {
     {"list and open", list_and_open},
     {"snapshot of all", snapshot_of_all},
     {"snapshot of some", snapshot_of_some},
+    {"snapshot group", snapshot_group},
     {"snapshot by number", snapshot_by_number},
     {"snapshot handed over", snapshot_handed_over},
 };

@@ -2,7 +2,9 @@
 """put and get against NumPy: every data type, rank, order and version; regions; raw input; hostile
 and truncated images; what put does to an array that exists."""
 
+import io
 import os
+import resource
 import struct
 import subprocess
 
@@ -199,7 +201,7 @@ def as_key(text):
 
 
 def get_both(name, text, commit):
-    """As it is now, and as of a commit, which is read another way."""
+    """As it is now, and as of a commit, which is read through a snapshot."""
     newest = get(name, "--region", text)
     same(get(name, "--region", text, "--commit", commit), newest, f"region {text} of a commit")
     return newest
@@ -242,7 +244,7 @@ def test_steps():
 
 
 def test_long_steps():
-    """More than what one block holds when a commit's elements are picked out of it."""
+    """Much lies between what is taken."""
     array = np.random.default_rng(6).integers(0, 256, 40 << 20, dtype="u1")
     commit = put_kept("s", array)
     for text in ["::3", "5::7919", "7::10000019"]:
@@ -251,6 +253,23 @@ def test_long_steps():
     commit = put_kept("s", array)
     for text in ["1::3,1", "::2,:,::1000", "::8,::2", ":,:,::5"]:
         same(get_both("s", text, commit), array[as_key(text)], f"region {text}")
+
+
+def within(limit):
+    """For run(): at most so many bytes of memory that are the command's own."""
+    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))}
+
+
+def test_memory_follows_what_is_taken():
+    if os.environ.get("SAN"):
+        return  # a sanitizer's own memory is beyond any such bound
+    array = np.random.default_rng(7).integers(0, 256, (2, 24 << 20), dtype="u1")
+    commit = put_kept("m", array, "--chunks", "1,1048576")
+    for options in [["--commit", commit], []]:
+        for text in [":,::1000", "1,5::7919", "::2,3:4000000"]:
+            taken = run("get", SEGMENT, "m", "--region", text, *options, **within(12 << 20))
+            same(np.load(io.BytesIO(taken.stdout)), array[as_key(text)], f"region {text}")
+        run("get", SEGMENT, "m", *options, status=1, **within(12 << 20))
 
 
 def test_fill():

@@ -182,24 +182,40 @@ static int parse(const struct ut_arguments *arguments, struct follower *follower
     return exit_status;
 }
 
+/* Attach to segment and array.  With `may_wait` the array may be missing, and so may the segment:
+ * there is nothing yet that could wake anybody, so it is looked for again and again.  What ends
+ * following ends that, too, with `done`. */
+static int attach(struct follower *follower, bool may_wait) {
+    untorn_status status;
+    while ((status = untorn_reader_open(follower->segment, NULL, &follower->reader)) ==
+               UNTORN_E_NO_SEGMENT &&
+           may_wait) {
+        follower->done = ut_cli_interrupted() || ut_cli_output_is_unwanted(&follower->output);
+        if (follower->done)
+            return 0;
+        pause_shortly();
+    }
+    if (status != UNTORN_OK) {
+        follower->reader = NULL;
+        return ut_cli_say_status(status);
+    }
+    status = untorn_array_open(follower->reader, follower->name, &follower->array);
+    if (status == UNTORN_OK)
+        return 0;
+    follower->array = NULL;
+    return may_wait && status == UNTORN_E_NO_ARRAY ? 0 : ut_cli_say_status(status);
+}
+
 static int run(const struct ut_arguments *arguments) {
     struct follower follower;
     int exit_status = parse(arguments, &follower);
+    if (exit_status == 0)
+        exit_status = ut_cli_output_open(NULL, &follower.output);
     if (exit_status)
         return exit_status;
     ut_cli_interrupt_catch();
-    untorn_status status = untorn_reader_open(follower.segment, NULL, &follower.reader);
-    if (status != UNTORN_OK)
-        return ut_cli_say_status(status);
-    bool may_wait = ut_cli_option(arguments, "wait") != NULL;
-    status = untorn_array_open(follower.reader, follower.name, &follower.array);
-    if (status != UNTORN_OK)
-        follower.array = NULL;
-    if (status != UNTORN_OK && !(may_wait && status == UNTORN_E_NO_ARRAY))
-        exit_status = ut_cli_say_status(status);
-    if (exit_status == 0)
-        exit_status = ut_cli_output_open(NULL, &follower.output);
-    if (exit_status == 0)
+    exit_status = attach(&follower, ut_cli_option(arguments, "wait") != NULL);
+    if (exit_status == 0 && !follower.done)
         exit_status = follow(&follower);
     ut_cli_reading_free(&follower.reading);
     untorn_reader_close(follower.reader);
@@ -210,7 +226,7 @@ static const struct ut_option options[] = {
     {"count", 0, "N", "end after N generations"},
     {"format", 0, "FORMAT", "npy, raw, json or text (default)"},
     {"region", 0, "REGION", "only this part of each, such as -10: for the last ten rows"},
-    {"wait", 0, NULL, "wait for an array that does not exist yet"},
+    {"wait", 0, NULL, "wait for a segment or an array that does not exist yet"},
     {"until-close", 0, NULL, "end when the writer closes; fail if it died"},
     {NULL, 0, NULL, NULL}};
 

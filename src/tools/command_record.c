@@ -109,8 +109,8 @@ static int parse_pace(const struct ut_arguments *arguments, struct pace *pace) {
     if (exit_status == 0)
         exit_status = ut_cli_option_count(arguments, "max-rows", 1, UINT64_MAX, &pace->most);
     if (exit_status == 0 && (pace->rate > MAX_RATE || pace->rate < 1e-6))
-        exit_status =
-            ut_cli_say_usage("--rate: %g is not between 0.000001 and %g", pace->rate, MAX_RATE);
+        exit_status = ut_cli_say_usage("--rate: %s is not between 0.000001 and %.0f",
+                                       ut_cli_option(arguments, "rate"), MAX_RATE);
     if (exit_status == 0 && ut_cli_option(arguments, "for") && pace->duration == 0)
         exit_status = ut_cli_say_usage("--for: the time must be above 0");
     return exit_status;

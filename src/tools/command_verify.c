@@ -56,6 +56,14 @@ static const char *plural(uint64_t count) {
     return count == 1 ? "" : "s";
 }
 
+static const char *size_text(uint64_t bytes, char text[static 32]) {
+    if (bytes < UINT64_C(1) << 20)
+        snprintf(text, 32, "%llu byte%s", (unsigned long long)bytes, plural(bytes));
+    else
+        snprintf(text, 32, "%.1f MiB", (double)bytes / 1048576);
+    return text;
+}
+
 static int verify_store(struct verification *verification, const char *store,
                         struct ut_text *text) {
     untorn_verify_options options = UNTORN_VERIFY_OPTIONS_INIT;
@@ -63,6 +71,7 @@ static int verify_store(struct verification *verification, const char *store,
     options.damaged = on_damaged;
     options.context = verification;
     untorn_verify_result result = {.snapshots = 0};
+    char size[32];
     untorn_status status = untorn_store_verify(store, &options, &result);
     ut_cli_progress_clear();
     if (status != UNTORN_OK && status != UNTORN_E_CORRUPT)
@@ -70,12 +79,11 @@ static int verify_store(struct verification *verification, const char *store,
     // Also what has no file of its own to be named.
     if (status == UNTORN_E_CORRUPT && !verification->failed)
         on_damaged(verification, untorn_message());
-    ut_cli_say("store \"%s\": %llu snapshot%s, %llu array%s, %llu chunk file%s of %.1f MiB: %llu "
-               "damaged",
+    ut_cli_say("store \"%s\": %llu snapshot%s, %llu array%s, %llu chunk file%s of %s: %llu damaged",
                store, (unsigned long long)result.snapshots, plural(result.snapshots),
                (unsigned long long)result.arrays, plural(result.arrays),
                (unsigned long long)result.chunks, plural(result.chunks),
-               (double)result.bytes / 1048576, (unsigned long long)result.damaged);
+               size_text(result.bytes, size), (unsigned long long)result.damaged);
     ut_cli_text_add(text, "\"store\":{\"path\":");
     ut_cli_text_json_string(text, store, strlen(store));
     ut_cli_text_format(text, ",\"snapshots\":%llu,\"arrays\":%llu,\"chunks\":%llu,\"bytes\":%llu",
@@ -90,6 +98,7 @@ static int verify_segment(struct verification *verification, const char *segment
                           struct ut_text *text) {
     untorn_reader *reader;
     untorn_flush_state state;
+    char size[32];
     untorn_status status = untorn_reader_open(segment, NULL, &reader);
     if (status != UNTORN_OK)
         return ut_cli_say_status(status);
@@ -97,9 +106,9 @@ static int verify_segment(struct verification *verification, const char *segment
     int exit_status = ut_cli_segment_check(reader, &check);
     if (exit_status)
         goto close_reader;
-    ut_cli_say("segment \"%s\": %llu array%s of %.1f MiB: %llu damaged", segment,
-               (unsigned long long)check.arrays, plural(check.arrays),
-               (double)check.bytes / 1048576, (unsigned long long)check.bad);
+    ut_cli_say("segment \"%s\": %llu array%s of %s: %llu damaged", segment,
+               (unsigned long long)check.arrays, plural(check.arrays), size_text(check.bytes, size),
+               (unsigned long long)check.bad);
     ut_cli_text_add(text, "\"segment\":{\"name\":");
     ut_cli_text_json_string(text, segment, strlen(segment));
     ut_cli_text_format(text, ",\"arrays\":%llu,\"bytes\":%llu", (unsigned long long)check.arrays,

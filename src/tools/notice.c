@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Warnings, each once (see notice.h).  A ring of the last few sentences is remembered; one that
- * comes back after that many others is news again.
+ * comes back after that many others is news again.  What a flush builds has a random name, another
+ * one each time, so sentences are remembered and compared without it.
  */
 #include "tools/notice.h"
 
@@ -18,13 +19,29 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *said[REMEMBERED];
 static unsigned next;
 
+/* A copy of the sentence without the digits of names like "/.tmp-901bf769c62509f0".  NULL: out of
+ * memory. */
+static char *without_random_names(const char *sentence) {
+    static const char mark[] = "/.tmp-";
+    char *copy = strdup(sentence);
+    for (char *at = copy; at && (at = strstr(at, mark)) != NULL;) {
+        at += sizeof mark - 1;
+        const char *rest = at + strspn(at, "0123456789abcdef");
+        memmove(at, rest, strlen(rest) + 1);
+    }
+    return copy;
+}
+
 static bool is_new(const char *sentence) {
-    for (unsigned i = 0; i < REMEMBERED; i++)
-        if (said[i] && strcmp(said[i], sentence) == 0)
+    char *copy = without_random_names(sentence);
+    for (unsigned i = 0; copy && i < REMEMBERED; i++)
+        if (said[i] && strcmp(said[i], copy) == 0) {
+            free(copy);
             return false;
+        }
     free(said[next]);
     // Out of memory: it is said again, no more.
-    said[next] = strdup(sentence);
+    said[next] = copy;
     next = (next + 1) % REMEMBERED;
     return true;
 }

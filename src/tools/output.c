@@ -43,6 +43,8 @@ int ut_cli_output_open(const char *path, struct ut_output *output) {
     output->name = "standard output";
     if (!path || strcmp(path, "-") == 0)
         return 0;
+    if (!*path)
+        return ut_cli_say_usage("-o: the file's name is empty");
     output->name = path;
     struct stat status;
     if (stat(path, &status) != 0 || S_ISREG(status.st_mode))

@@ -150,8 +150,8 @@ static int split_dimensions(struct ut_array_plan *plan, const char *text) {
     }
     unsigned rank = plan->definition.rank;
     if (count != rank && !(rank == 0 && !*text))
-        return ut_cli_say_usage("--dims: \"%s\" has %u names, the array has %u axes", text, count,
-                                rank);
+        return ut_cli_say_usage("--dims: \"%s\" has %u name%s, the array has %u ax%s", text, count,
+                                count == 1 ? "" : "s", rank, rank == 1 ? "is" : "es");
     plan->definition.dimension_names = plan->dimension_names;
     return 0;
 }
@@ -162,8 +162,9 @@ static int parse_chunks(const struct ut_arguments *arguments, struct ut_array_pl
     if (exit_status)
         return exit_status;
     if (rank != plan->definition.rank)
-        return ut_cli_say_usage("--chunks: \"%s\" has %u axes, the array has %u",
-                                ut_cli_option(arguments, "chunks"), rank, plan->definition.rank);
+        return ut_cli_say_usage("--chunks: \"%s\" has %u ax%s, the array has %u",
+                                ut_cli_option(arguments, "chunks"), rank, rank == 1 ? "is" : "es",
+                                plan->definition.rank);
     for (unsigned i = 0; i < rank; i++)
         if (plan->chunks[i] == 0)
             return ut_cli_say_usage("--chunks: lengths must be at least 1");

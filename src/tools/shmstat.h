@@ -40,6 +40,7 @@ void ut_stat_options_free(struct ut_stat_options *options);
 struct ut_stat_data {
     bool there;
     char *error; /* why not */
+    bool failed; /* the reason is not that the writer was faster */
     bool mixed;  /* it was read in pieces, of several generations */
     uint64_t generation;
     uint64_t elements;
@@ -103,9 +104,9 @@ struct ut_stat_sample {
     bool overview;     /* one line per segment */
     struct ut_stat_segment *segments;
     size_t count;
-    unsigned
-        failures;    /* segments that could not be looked at or are damaged, or arrays not there */
-    char *complaint; /* what was asked for and is not there, or NULL */
+    unsigned failures; /* segments that could not be looked at or are damaged, as data that was
+                        * asked for may be, and arrays that are not there */
+    char *complaint;   /* what was asked for and is not there, or NULL */
 };
 
 /* Look.  `before` may be NULL.  0, or an exit status; it has been said. */

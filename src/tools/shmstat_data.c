@@ -191,6 +191,7 @@ void ut_stat_read_data(struct ut_stat_segment *segment, struct ut_stat_array *ar
     else
         array->data->error =
             strdup(status == UNTORN_E_NO_MEMORY ? "out of memory" : untorn_message());
+    array->data->failed = status != UNTORN_OK && status != UNTORN_E_OVERTAKEN;
     untorn_array_close(handle);
     free(scan);
 }

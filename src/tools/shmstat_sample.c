@@ -309,6 +309,13 @@ static void look_at_segment(struct ut_stat_segment *segment, struct target *targ
         look_at_readers(segment, old, seconds);
 }
 
+static bool has_unread_data(const struct ut_stat_segment *segment) {
+    for (size_t i = 0; i < segment->array_count; i++)
+        if (segment->arrays[i].data != NULL && segment->arrays[i].data->failed)
+            return true;
+    return false;
+}
+
 /* --- all of them --- */
 
 static bool add_segment(struct ut_stat_sample *sample, const char *name, struct target *target,
@@ -331,7 +338,8 @@ static bool add_segment(struct ut_stat_sample *sample, const char *name, struct 
     segment->wants_arrays = !sample->overview;
     segment->wants_readers = !sample->overview && target->array == NULL;
     look_at_segment(segment, target, options, sample, before);
-    if (segment->error != NULL || untorn_inspect_problem(segment->inspection, 0) != NULL)
+    if (segment->error != NULL || untorn_inspect_problem(segment->inspection, 0) != NULL ||
+        has_unread_data(segment))
         sample->failures++;
     return true;
 }

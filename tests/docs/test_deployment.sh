@@ -117,6 +117,21 @@ untorn get live kernel/time -o "$scratch/disk.npy"
 cmp "$scratch/memory.npy" "$scratch/disk.npy" || fail "rows were lost at SIGTERM"
 untorn rm live
 
+echo "== a limit of file sizes"
+# Ends the writer by SIGXFSZ, or is an error where that is ignored; the last commit stays, and the next
+# writer goes on.  bash counts in KiB.
+large() { head -c 4000000 /dev/zero | untorn put limited large --dtype u1 --shape 4000000; }
+head -c 1000 /dev/zero | untorn put limited small --dtype u1 --shape 1000
+status=0
+(ulimit -S -c 0 -f 1000 && large) 2>/dev/null || status=$?
+[ "$(kill -l "$status")" = XFSZ ] || fail "beyond a limit of file sizes: status $status"
+[ "$(untorn get limited small | tail -c 1000 | wc -c)" = 1000 ] || fail "a commit was lost by it"
+if (trap '' XFSZ && ulimit -S -f 1000 && large) 2>"$scratch/error"; then fail "the limit was no limit"; fi
+grep -q 'no space .* could not grow: File too large' "$scratch/error" ||
+    fail "message: $(cat "$scratch/error")"
+large
+untorn rm limited
+
 echo "== namespaces"
 if [ "$(id -u)" != 0 ] || ! unshare --mount --pid --fork --mount-proc true 2>/dev/null; then
     echo "skipped: no rights to namespaces${skipped:+; $skipped}"

@@ -2,6 +2,7 @@
 """shmstat looks at what is not as it should be: writers that are stopped or dead, damaged and
 truncated files, segments of another user."""
 
+import glob
 import json
 import os
 import random
@@ -139,6 +140,24 @@ def test_damage():
     check("belongs to another segment" in text, text)
 
 
+def test_damaged_store():
+    """A chunk that is only in the store, whose file is damaged."""
+    store = os.path.join(WORK, "damaged.store")
+    subprocess.run([UNTORN, "put", "kept", "x", "--store", store, "--dtype", "u1", "--shape", "9"],
+                   input=b"123456789", check=True)
+    subprocess.run([UNTORN, "rm", "kept"], check=True)
+    subprocess.run([UNTORN, "load", store, "kept"], check=True, stdout=subprocess.DEVNULL)
+    check("  max      57" in look("kept/x")[0], "read from the store")
+    file, = glob.glob(os.path.join(store, "arrays", "*", "0"))
+    os.truncate(file, 5)
+    text, _ = look("kept/x", status=1)
+    check("not read: " in text and file in text, f"the data are damaged: {text}")
+    data = json.loads(look("kept/x", "--json", status=1)[0])["segments"][0]["arrays"][0]["data"]
+    check(file in data["error"], f"the data are damaged: {data}")
+    look("kept")
+    os.unlink(path_of("kept"))
+
+
 def test_noise():
     """Whatever bytes there are: it ends by itself, with 0 or 1, and says what can be parsed."""
     seed = int(os.environ.get("UNTORN_TEST_SEED", random.randrange(1 << 32)))
@@ -221,5 +240,6 @@ for name in os.listdir(SHM):
     os.unlink(os.path.join(SHM, name))
 test_hot()
 test_rights()
+test_damaged_store()
 test_noise()
 finish()

@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from command import (HUNG, SEGMENT, UNTORN, check, done, eventually, image, put, remove_segment, run,
-                     start)
+from command import (HUNG, SEGMENT, UNTORN, catches, check, done, eventually, image, put,
+                     remove_segment, run, start)
 
 
 def follow_once(name, format_name, *arguments):
@@ -217,6 +217,23 @@ def test_until_close():
     writer.communicate()
     message = follower.communicate(timeout=HUNG)[1]
     check(follower.returncode == 1 and b"died" in message, f"a writer that died: {message!r}")
+
+
+def test_wait_for_a_segment():
+    run("follow", SEGMENT, "s", "--count", 1, status=1)
+    for ending in signal.SIGINT, signal.SIGTERM:
+        waiting = Follower("s", "--wait")
+        eventually(lambda: catches(waiting.process, ending), "it waits")
+        waiting.end(ending)
+        check(waiting.messages == b"" and waiting.output == b"", f"said {waiting.messages!r}")
+    unread = start("follow", SEGMENT, "s", "--wait")
+    unread.stdout.close()
+    check(unread.wait(timeout=HUNG) == 0, "ends when nobody reads the output")
+    follower = Follower("s", "--wait", "--count", 1)
+    put("other", np.array(8))
+    put("s", np.array(9))
+    follower.expect(9)
+    check(follower.process.wait(timeout=HUNG) == 0, "ends after one")
 
 
 def test_wait():

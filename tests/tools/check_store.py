@@ -5,6 +5,7 @@ damaged stores, with a live writer and without one."""
 import glob
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -476,6 +477,25 @@ def test_failing_flushes_are_told():
     remove_segment()
     run("load", store, SEGMENT)
     check(len(get("kernel/time")) == rows, "nothing was lost by it")
+
+
+def test_a_failure_is_told_once_however_often_it_comes():
+    def limit_files():  # as a full disk: EFBIG, where the file would get longer than this
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400 << 10, 400 << 10))
+
+    # The segment's file is longer than that, and has room for the recording.
+    put("noise", np.frombuffer(os.urandom(4 << 20), "u1"), "--chunks", 1 << 20)
+    recorder = start("record", SEGMENT, "--rate", 200, "--store", new_store(),
+                     "--flush-interval", "20ms", before=limit_files)
+    eventually(lambda: has("kernel/time") and len(get("kernel/time")) > 200, "rows")
+    failed = run("flush", SEGMENT, status=1)
+    check(b"/.tmp-" in failed.stderr, f"the name of a file that is built: {failed.stderr!r}")
+    recorder.send_signal(signal.SIGINT)
+    errors = recorder.communicate(timeout=HUNG)[1].decode().splitlines()
+    check(recorder.returncode == 1, f"the last flush failed, too: {errors}")
+    warnings = [line for line in errors if "warning: " in line and "noise" in line]
+    check(len(warnings) == 1, f"told once: {errors}")
 
 
 def main():

@@ -32,10 +32,12 @@ def run(*arguments, data=b"", status=0, **options):
     return done
 
 
-def start(*arguments):
-    """Start untorn with pipes.  Shells start background jobs with SIGINT ignored; undo that."""
+def start(*arguments, before=lambda: None):
+    """Start untorn with pipes, after `before` in its process.  Shells start background jobs with
+    SIGINT ignored; undo that."""
     def heed_interrupts():
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        before()
     started = subprocess.Popen([UNTORN, *map(str, arguments)], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                preexec_fn=heed_interrupts)

@@ -110,6 +110,7 @@ expect 2 record "$segment" --max-rows 0
 expect 1 record "$segment" --proc /nonexistent
 expect 0 put "$segment" a --dtype f8 --shape 0
 expect 0 put "$segment" b/c --dtype f8 --shape 0,3 --chunks 4,4 --dims ,x --codec none
+expect 2 get "$segment" a -o ''
 expect 1 flush "$segment"
 expect 0 verify "$segment"
 expect 0 log "$segment"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # docs/guide.md is true: its C programs compile with warnings as errors, and its other C blocks do as
-# parts of a function; what "With a store" shows in the shell, in C and in Python works as written.
+# parts of a function; what "In the shell" shows works, with programs of those names; what "With a store"
+# shows in the shell, in C and in Python works as written, as does the Python program of docs/store.md.
 #
 # Environment: TOP, BUILD, CC, SAN, PYTHON.
 set -euo pipefail
@@ -43,6 +44,24 @@ done
     "$BUILD/libuntorn.a" -pthread -lxxhash -llz4
 echo "recorder and $(ls part*.c | wc -l) parts compile"
 
+echo "== in the shell"
+mkdir bin
+printf '#!/bin/sh\nexec cat >/dev/null\n' >bin/my-plotter
+printf '#!/bin/sh\nexec head -c 12800 /dev/zero\n' >bin/my-instrument
+chmod +x bin/*
+head -c 240000 /dev/urandom | untorn put made image --dtype f8 --shape 200,150
+untorn get made image -o image.npy
+untorn rm made
+awk '/^## In the shell/ { section = 1 } /^## In C/ { section = 0 }
+     section && /^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$guide" |
+    sed -e 's/^untorn follow [^|]*/& --count 1 /' -e 's/--count 1  *--count 1/--count 1/' \
+        -e 's/--for 10/--for 1/' >blocks.sh
+[ "$(grep -c untorn blocks.sh)" -gt 10 ] || fail "few commands were found"
+PATH=$PWD/bin:$PATH timeout 300 bash -euo pipefail blocks.sh
+cmp image.npy <(untorn get lab a) || fail "what was read is not what was put"
+[ -s memory.npy ] && [ "$(wc -c <every-eighth.npy)" -lt "$(wc -c <copy.npy)" ] || fail "files are missing"
+untorn rm lab
+
 echo "== with a store: in C"
 ./recorder
 [ "$(du -sb lab.store | cut -f1)" -gt 1000 ] || fail "there is nothing in the store"
@@ -53,6 +72,23 @@ untorn verify lab.store
 
 echo "== with a store: in Python"
 python=${PYTHON:-python3}
+if command -v "$python" >/dev/null; then
+    awk '/^```python$/ { inside = 1; text = ""; next }
+         /^```/ { if (inside && text ~ /hold_latest/) printf "%s", text; inside = 0 }
+         inside { text = text $0 "\n" }' "$TOP/docs/store.md" | sed 's/"STORE"/"lab.store"/' >lease.py
+    cat >>lease.py <<'END'
+assert os.path.isdir(path) and path == os.path.realpath("lab.store/latest"), path
+other = open(lease.name, "rb")
+try:
+    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    raise SystemExit("the lease is not held")
+except BlockingIOError:
+    pass
+lease.close()
+fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+END
+    "$python" lease.py
+fi
 if "$python" -c 'import zarr' 2>/dev/null; then
     awk '/^## With a store/ { section = 1 } /^## Choosing/ { section = 0 }
          section && /^```python$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$guide" >block.py

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # The README is true: its C blocks compile as they stand with warnings as errors, producer and
-# consumer work together, its files and links (and those of docs/) exist, its shell examples name
-# commands and options that exist, and its figures are those of docs/performance.md.
+# consumer work together, its files and links (and those of docs/) exist, its examples of the command
+# run in their order, its shell examples and the guide's name commands and options that exist, and its
+# figures are those of docs/performance.md.
 #
 # Environment: TOP, BUILD, CC, SAN.
 set -euo pipefail
@@ -78,6 +79,32 @@ status=0
 timeout 150 "$scratch/consumer" >"$scratch/output" 2>"$scratch/error" || status=$?
 [ "$status" = 1 ] && [ "$(wc -l <"$scratch/output")" = 1 ] && grep -q 'died' "$scratch/error" ||
     fail "after the producer's death: status $status, $(cat "$scratch/output" "$scratch/error")"
+
+echo "== the command"
+# As they stand, but for those that would run for long.
+"$BUILD/untorn" rm lab
+mkdir "$scratch/command"
+(
+    cd "$scratch/command"
+    PATH=$BUILD:$PATH
+    for file in readings more; do
+        head -c 480 /dev/urandom | untorn put made "$file" --dtype f8 --shape 20,3
+        untorn get made "$file" -o "$file.npy"
+    done
+    untorn rm made
+    awk '/^## The command/ { section = 1 } /^## The source/ { section = 0 }
+         section && /^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$readme" |
+        sed -e 's/^untorn follow .*/& --count 1/' -e 's/--for 60/--for 1/' >blocks.sh
+    [ "$(grep -c '^untorn' blocks.sh)" -gt 12 ] || fail "few commands were found"
+    timeout 300 bash -euo pipefail blocks.sh >output 2>&1 || fail "$(cat output)"
+    # "resolve the link": it names the newest snapshot, which the last commands brought back.
+    [ "$(cd lab.store/latest && pwd -P)" = "$(cd lab.store/snapshots && pwd -P)/$(readlink lab.store/latest |
+        sed 's|.*/||')" ] || fail "latest is not a link to the newest snapshot"
+    untorn get lab temperature -o after.npy
+    cmp readings.npy after.npy || fail "what was loaded is not what was put"
+    [ -d copy.store/latest/ ] && [ "$(wc -c <last.npy)" -lt "$(wc -c <readings.npy)" ] || fail "files are missing"
+    untorn rm lab
+)
 
 echo "== commands and options, in README.md and docs/guide.md"
 awk '/^```sh$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$readme" "$TOP/docs/guide.md" |

@@ -17,6 +17,7 @@
 #include "base/status.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -297,8 +298,10 @@ untorn_status untorn_require(untorn_writer *writer, const char *name,
         return untorn_define(writer, name, definition, out);
     if (status != UNTORN_OK)
         return status;
-    if (definition == NULL || definition->dtype == NULL)
-        return fail_name(writer, UNTORN_E_ARGUMENT, name, "incomplete definition");
+    if (definition == NULL || definition->struct_size < offsetof(untorn_definition, codec))
+        return fail_name(writer, UNTORN_E_ARGUMENT, name, "uninitialized definition");
+    if (definition->dtype == NULL)
+        return fail_name(writer, UNTORN_E_ARGUMENT, name, "the definition has no dtype");
     const ut_definition *there = array->definition;
     ut_dtype dtype;
     status = ut_dtype_parse(definition->dtype, &dtype);

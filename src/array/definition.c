@@ -86,9 +86,10 @@ untorn_status ut_definition_make(const char *name, const untorn_definition *from
     untorn_status status = ut_name_check_array(name);
     if (status != UNTORN_OK)
         return status;
-    if (from == NULL || from->struct_size < offsetof(untorn_definition, codec) ||
-        from->dtype == NULL)
-        return ut_fail(UNTORN_E_ARGUMENT, "array \"%s\": incomplete definition", name);
+    if (from == NULL || from->struct_size < offsetof(untorn_definition, codec))
+        return ut_fail(UNTORN_E_ARGUMENT, "array \"%s\": uninitialized definition", name);
+    if (from->dtype == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "array \"%s\": the definition has no dtype", name);
     ut_dtype dtype;
     status = ut_dtype_parse(from->dtype, &dtype);
     if (status != UNTORN_OK) {

@@ -507,6 +507,8 @@ static untorn_status copy_attributes(untorn_snapshot *snapshot, const ut_snapsho
 untorn_status untorn_snapshot_attributes(untorn_snapshot *snapshot, size_t i, char **json) {
     ut_snapshot_member *member = NULL;
     untorn_status status = member_of(snapshot, i, &member);
+    if (status == UNTORN_OK && json == NULL)
+        status = ut_array_fail(member->array, UNTORN_E_ARGUMENT, "no place for the attributes");
     return status == UNTORN_OK ? copy_attributes(snapshot, member, json) : status;
 }
 

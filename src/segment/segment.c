@@ -91,6 +91,10 @@ static untorn_status status_of_errno(int error) {
     }
 }
 
+static untorn_status no_segment(const char *name) {
+    return ut_fail(UNTORN_E_NO_SEGMENT, "segment \"%s\": does not exist", name);
+}
+
 /* A fresh file of `bytes` reserved bytes, mapped for writing. */
 static untorn_status build_file(const char *name, const char *path, mode_t mode, uint64_t bytes,
                                 void **memory) {
@@ -275,11 +279,9 @@ unlink_control:
     return status;
 }
 
+/* Of a superblock that has the magic. */
 static untorn_status check_superblock(const char *name, const ut_superblock *super,
                                       uint64_t length) {
-    if (super->magic != UT_MAGIC)
-        return ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": not an Untorn segment (wrong magic)",
-                       name);
     if (super->version != UT_FORMAT_VERSION)
         return ut_fail(UNTORN_E_VERSION,
                        "segment \"%s\": has format version %u, this library reads version %u", name,
@@ -371,20 +373,29 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
     segment->fd = ut_files->open(path, flags, 0);
     if (segment->fd < 0) {
         if (errno == ENOENT)
-            return ut_fail(UNTORN_E_NO_SEGMENT, "segment \"%s\": does not exist", name);
+            return no_segment(name);
         return ut_fail_errno(status_of_errno(errno), errno, "segment \"%s\": cannot open %s", name,
                              path);
     }
     /* Learn the size from a first look, then map all of it.  The look comes before the length: the
      * writer makes the file longer before it says so, and never shorter than it said. */
-    ut_superblock first;
+    ut_superblock first = {0};
     struct stat file;
     ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);
     if (ut_files->fstat(segment->fd, &file) != 0) {
         status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "segment \"%s\": stat", name);
         goto detach;
     }
-    if (!S_ISREG(file.st_mode) || (uint64_t)file.st_size < UT_MIN_SIZE) {
+    if (!S_ISREG(file.st_mode)) {
+        status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": %s is not a regular file", name, path);
+        goto detach;
+    }
+    if (first.magic != UT_MAGIC) {
+        status =
+            ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": not an Untorn segment (wrong magic)", name);
+        goto detach;
+    }
+    if ((uint64_t)file.st_size < UT_MIN_SIZE) {
         status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": truncated: %lld bytes", name,
                          (long long)file.st_size);
         goto detach;
@@ -466,9 +477,12 @@ untorn_status ut_segment_unlink(const char *name) {
         status = ut_segment_path(name, suffixes[i], path);
         if (status != UNTORN_OK)
             return status;
-        if (ut_files->unlink(path) != 0 && i == 0)
+        if (ut_files->unlink(path) != 0 && i == 0) {
+            if (errno == ENOENT)
+                return no_segment(name);
             return ut_fail_errno(status_of_errno(errno), errno, "segment \"%s\": cannot remove %s",
                                  name, path);
+        }
     }
     return UNTORN_OK;
 }

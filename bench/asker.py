@@ -13,7 +13,7 @@ first table (asker/tables.py).
 Every cell has 5 repetitions, and is never measured twice in a row: a repetition goes through all
 conditions and ways, beginning with another way each time.  zarr-python 2 and 3 exclude each other,
 so that each Python environment has a process that measures (asker/serve.py); this one needs the
-standard library only.
+standard library only.  An interrupted run hands in what it has.
 
 Environment: BUILD (the build directory, default build), whose venv-bench (zarr 3, icechunk,
 fasteners) and venv-bench2 (zarr 2, numcodecs, fasteners) are taken, and UNTORN_LIBRARY.
@@ -52,6 +52,7 @@ TIERS = {
     "full": ([(r, n, 0) for r in (0, 500, 50) for n in (1, 4)] + [(50, 4, 20)], 0.5),
 }
 AROUND = 0.2  # seconds of a cell beside those that are measured, about
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 MOST_FAILURES = 2  # of one cell, before it is left alone
 
 
@@ -98,13 +99,13 @@ class Progress:
             print("\r%78s\r" % "", end="", file=sys.stderr, flush=True)
 
 
-def measure_all(servers, names, conditions, seconds, raw):
-    """Cells and reasons by condition and way."""
+def measure_all(servers, names, conditions, seconds, raw, found, reasons):
+    """Into `found` and `reasons`: cells, and why there are none, by condition and way."""
     able = [name for name in names if name in servers.ways]
     count, left = planned(conditions, len(able), seconds)
     text = "asker: %d measurements, about %d:%02d minutes" % (count, *divmod(round(left), 60))
     print(text, file=sys.stderr, flush=True)
-    found, reasons, failures = {}, {}, {}
+    failures = {}
     progress = Progress(REPETITIONS * len(conditions) * len(able))
     for repetition in range(REPETITIONS):
         for condition in conditions:
@@ -125,12 +126,13 @@ def measure_all(servers, names, conditions, seconds, raw):
                     found.setdefault(key, []).append(cell)
         progress.repetition(repetition + 1)
     progress.end()
-    return found, reasons
 
 
 def sections_of(servers, names, conditions, seconds, found, reasons):
+    """Without conditions that an interrupted run never came to."""
     sections = []
-    for key in conditions:
+    touched = {condition for condition, _ in [*found, *reasons]}
+    for key in [key for key in conditions if key in touched or not servers.ways]:
         cells = {name: found.get((key, name), []) for name in names}
         why = {name: reasons[key, name] for name in names if (key, name) in reasons}
         for name, cell in cells.items():
@@ -163,22 +165,37 @@ def parse():
 
 
 def run(arguments):
+    """Returns whether it came to its end."""
     conditions, seconds = TIERS[arguments.tier]
-    servers = servers_module.Servers()
+    servers, found, reasons, all_of_it = servers_module.Servers(), {}, {}, False
     try:
         servers.start(pythons(arguments.names))
         with open(arguments.raw, "w", encoding="utf-8") as raw:
-            measured = measure_all(servers, arguments.names, conditions, seconds, raw)
-        sections = sections_of(servers, arguments.names, conditions, seconds, *measured)
+            measure_all(servers, arguments.names, conditions, seconds, raw, found, reasons)
+        all_of_it = True
+    except KeyboardInterrupt:
+        print("\nasker: interrupted", file=sys.stderr)
     finally:
         # What is to be cleaned up is, even if one is impatient.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ENDS:
+            signal.signal(number, signal.SIG_IGN)
         servers.end()
-    for section in sections:
-        tables.show(section)
+    if all_of_it or found:
+        names = arguments.names
+        hand_in(sections_of(servers, names, conditions, seconds, found, reasons), arguments)
+    return all_of_it
+
+
+def hand_in(sections, arguments):
     if arguments.sections:
         with open(arguments.sections, "w", encoding="utf-8") as file:
             file.writelines(json.dumps(section) + "\n" for section in sections)
+    for section in sections:
+        tables.show(section)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def main():
@@ -187,13 +204,10 @@ def main():
         os.path.abspath(os.path.join(os.environ.get("BUILD", "build"), "libuntorn.so")),
     )
     arguments = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in ENDS:
+        signal.signal(number, _interrupt)
     with contextlib.suppress(BrokenPipeError):
-        try:
-            run(arguments)
-        except KeyboardInterrupt:
-            print("\nasker: interrupted", file=sys.stderr)
-            return 128 + signal.SIGINT
+        return 0 if run(arguments) else 128 + signal.SIGINT
     return 0
 
 

@@ -270,27 +270,27 @@ def write_section(which, plain, tier):
     }
 
 
-def run(arguments):
+def run(tier, sections):
     plain = plain_array()
     segment = "bench-regions-%d" % os.getpid()
     # The data, and half of it for tables and what a commit needs.
     writer = untorn.Writer(segment, size=len(ARRAYS) * 6 * ELEMENTS)
-    sections = []
     try:
         for name, _, shape, chunks in ARRAYS:
             writer.write(writer.define(name, "f4", shape, chunks), plain)
             writer.commit()
         for which in ARRAYS:
-            sections.append(read_section(which, segment, plain, arguments.tier))
+            sections.append(read_section(which, segment, plain, tier))
             show(sections[-1])
     finally:
         writer.close()
     for which in ARRAYS:
-        sections.append(write_section(which, plain, arguments.tier))
+        sections.append(write_section(which, plain, tier))
         show(sections[-1])
-    if arguments.sections:
-        with open(arguments.sections, "w", encoding="utf-8") as file:
-            file.writelines(json.dumps(one) + "\n" for one in sections)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def main():
@@ -300,13 +300,19 @@ def main():
     tier.add_argument("--full", dest="tier", action="store_const", const="full")
     parser.add_argument("--sections", help="a file for the report, an object a line")
     parser.set_defaults(tier="quick")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    arguments, sections, status = parser.parse_args(), [], 0
     try:
-        run(parser.parse_args())
+        run(arguments.tier, sections)
     except KeyboardInterrupt:
         print("\nbench_regions.py: interrupted", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+        status = 128 + signal.SIGINT
+    finally:
+        if arguments.sections:
+            with open(arguments.sections, "w", encoding="utf-8") as file:
+                file.writelines(json.dumps(one) + "\n" for one in sections)
+    return status
 
 
 if __name__ == "__main__":

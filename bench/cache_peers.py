@@ -144,21 +144,32 @@ class World:
         )
         self.segment = "bench-cache-peers-%d" % os.getpid()
         self.data_path = os.path.join(self.directory, "data.npy")
-        store = os.path.join(self.directory, "store")
-        data = make_data(count)
+        self.writer = None
+        try:
+            self._make(untorn, os.path.join(self.directory, "store"))
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, untorn, store):
+        data = make_data(self.count)
         numpy.save(self.data_path, data)
         writer = untorn.Writer(self.segment, store, 3 * data.nbytes + (64 << 20), 2)
-        array = writer.define("array", "f4", count, chunk)
-        writer.write(array, data)
-        writer.commit()
-        writer.close()
+        try:
+            array = writer.define("array", "f4", self.count, self.chunk)
+            writer.write(array, data)
+            writer.commit()
+        finally:
+            writer.close()
         self.writer = untorn.Writer(self.segment, store, 64 << 20, 1)
         self.path = os.path.realpath(os.path.join(store, "latest", "array"))
-        if len([name for name in os.listdir(self.path) if name.isdigit()]) != count // chunk:
+        chunks = [name for name in os.listdir(self.path) if name.isdigit()]
+        if len(chunks) != self.count // self.chunk:
             raise RuntimeError("%s: not all chunks are there" % self.path)
 
     def close(self):
-        self.writer.close()
+        if self.writer:
+            self.writer.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

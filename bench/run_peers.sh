@@ -98,7 +98,8 @@ another memcpy-round memcpy --round
 program lmdb peer_lmdb.c liblmdb-dev -llmdb
 # shellcheck disable=SC2046
 program iceoryx peer_iceoryx.c 'libiceoryx-binding-c-dev, iceoryx' \
-    $(for d in /usr/include/iceoryx/v*; do echo "-I$d"; done) -liceoryx_binding_c
+    $(for d in /usr/include/iceoryx/v*; do echo "-I$d -DICEORYX=${d##*/v}"; done) \
+    -liceoryx_binding_c
 # shellcheck disable=SC2046
 program hdf5-swmr peer_hdf5.c libhdf5-dev $(flags_of hdf5) -lhdf5
 program redis peer_redis.c 'libhiredis-dev, redis-server' -lhiredis

@@ -9,6 +9,7 @@ what was written.
 Once with one thread each, once as each library comes (untorn with two).
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "sup
 import report  # noqa: E402
 
 CHUNK = 1 << 18  # elements: 1 MiB of float32
+PATIENCE = 5  # seconds for a writer to end
 CODEC = {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}
 
 
@@ -123,9 +125,9 @@ WRITERS = {"untorn": Untorn, "zarr-python": Zarr, "TensorStore": TensorStore}
 def child(name, directory, chunks, threads):
     """Write whenever a line comes, and answer with nanoseconds."""
     writer = WRITERS[name](directory, chunks, threads)
-    print(json.dumps({"version": writer.version}), flush=True)
-    data = [make_data(chunks, turn) for turn in range(2)]
     try:
+        print(json.dumps({"version": writer.version}), flush=True)
+        data = [make_data(chunks, turn) for turn in range(2)]
         for line in sys.stdin:
             turn = int(line)
             start = time.monotonic_ns()
@@ -165,6 +167,16 @@ class Child:
         if self.process.wait() != 0:
             raise RuntimeError("%s failed" % self.name)
 
+    def stop(self):
+        """Whatever has happened: what it writes to is removed then, and it must not go on."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def check(self, chunks, turn):
         """The bytes of its chunk files, after reading them with zarr-python."""
         import zarr
@@ -180,9 +192,10 @@ class Child:
 
 
 def compare(parent, where, threads, chunks, repetitions):
-    directory = tempfile.mkdtemp(prefix="untorn-bench-", dir=parent)
+    directory, children = tempfile.mkdtemp(prefix="untorn-bench-", dir=parent), []
     try:
-        children = [Child(name, directory, chunks, threads) for name in WRITERS]
+        for name in WRITERS:
+            children.append(Child(name, directory, chunks, threads))
         for turn in range(-1, repetitions):
             for i in range(len(children)):
                 children[(turn + 1 + i) % len(children)].write(turn % 2, turn >= 0)
@@ -190,6 +203,8 @@ def compare(parent, where, threads, chunks, repetitions):
             one.end()
         sizes = [one.check(chunks, (repetitions - 1) % 2) for one in children]
     finally:
+        for one in children:
+            one.stop()
         shutil.rmtree(directory, ignore_errors=True)
     how = "one thread" if threads == 1 else "as it comes"
     for one in children:

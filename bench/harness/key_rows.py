@@ -27,6 +27,7 @@ RULES = (
         "asker-500-4", ".", ("way", "torn", "reads/s", "new/s", "age p50", "age p99", "batches/s")
     ),
     Rule("asker-.*", shown=False),
+    Rule("peers-used", ".", ("peer", "as in")),
     Rule(
         "regions-.*",
         r"^(an element|a row|a column \[:, j|a (box|block) .* at|every 8th|all of it)",

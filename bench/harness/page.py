@@ -5,8 +5,8 @@ A table of contents; the goals, those first that are not met; then, question by 
 answer in short (overview.py), and all tables.
 
 No scripts; light or dark as the reader's surroundings are; wide tables and plots scroll by
-themselves, so that the page fits a telephone.  It is well-formed XML, too, so that a test can
-parse it strictly.
+themselves, by keys, too, so that the page fits a telephone; a row's name, which is its header,
+stays in sight then.  It is well-formed XML, too, so that a test can parse it strictly.
 """
 
 from html import escape
@@ -34,8 +34,9 @@ a{color:var(--link)}p{margin:.5rem 0;max-width:46rem}.soft{color:var(--soft);fon
 table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums;margin:.5rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--rule);text-align:left;
 vertical-align:top;white-space:nowrap}
-th{background:var(--shade)}td:first-child,td.wide{white-space:normal;min-width:11rem}
-td.wide{min-width:15rem}
+th{background:var(--shade)}tbody th{font-weight:400;background:var(--paper)}
+tr>:first-child{white-space:normal;min-width:8rem;max-width:22rem;position:sticky;left:0}
+td.wide{white-space:normal;min-width:15rem}
 .n{text-align:right}.met{color:var(--good)}.not-met{color:var(--bad);font-weight:600}
 figure{margin:1rem 0}svg.plot{min-width:34rem;max-width:100%;height:auto;display:block}
 h4{font-size:1rem;margin:1.2rem 0 .3rem}nav ul{padding-left:1.2rem}nav li{margin:.15rem 0}
@@ -44,10 +45,16 @@ details{margin:.4rem 0}summary{cursor:pointer;color:var(--soft)}
 """
 
 
-def table(columns, rows, classes=None):
+def _scrolled(name, kind="div"):
+    """The start of what scrolls by itself, for those who use keys or listen: `name` is its name."""
+    form = '<%s class="scroll" role="group" tabindex="0" aria-label="%s">'
+    return form % (kind, escape(name))
+
+
+def table(name, columns, rows, classes=None):
     """`rows`: lists of cells, already escaped if they are of type Html."""
     right = [words.numeric([{"cells": r} for r in rows], i) for i in range(len(columns))]
-    out = ['<div class="scroll"><table>']
+    out = [_scrolled(name) + "<table>"]
     if any(columns):
         heads = "".join(
             '<th scope="col"%s>%s</th>' % (' class="n"' if r else "", escape(c))
@@ -56,7 +63,9 @@ def table(columns, rows, classes=None):
         out.append("<thead><tr>%s</tr></thead>" % heads)
     out.append("<tbody>")
     for row in rows:
-        out.append("<tr>%s</tr>" % "".join(_cell(c, r, classes) for c, r in zip(row, right)))
+        first = ['<th scope="row">%s</th>' % _inside(name) for name in row[:1]]
+        cells = [_cell(c, r, classes) for c, r in zip(row[1:], right[1:])]
+        out.append("<tr>%s</tr>" % "".join(first + cells))
     return out + ["</tbody></table></div>"]
 
 
@@ -64,21 +73,25 @@ class Html(str):
     """Text that is markup already."""
 
 
+def _inside(text):
+    return text if isinstance(text, Html) else escape(text)
+
+
 def _cell(text, right, classes):
     kind = "n" if right else (classes or {}).get(text, "")
     if not kind and len(text) > LONG:
         kind = "wide"
-    inside = text if isinstance(text, Html) else escape(text)
-    return "<td%s>%s</td>" % (' class="%s"' % kind if kind else "", inside)
+    return "<td%s>%s</td>" % (' class="%s"' % kind if kind else "", _inside(text))
 
 
 def _link(section):
     return Html('<a href="#%s">%s</a>' % (section["id"], escape(section["title"])))
 
 
-def _goals_of(found):
+def _goals_of(what, found):
     rows = [words.goal_cells(goal) + [_link(section)] for section, some in found for goal in some]
-    return table(words.GOAL_COLUMNS + ("section",), rows, {"met": "met", "not met": "not-met"})
+    marks = {"met": "met", "not met": "not-met"}
+    return table(what, words.GOAL_COLUMNS + ("section",), rows, marks)
 
 
 def _failed(results, section, some):
@@ -86,7 +99,7 @@ def _failed(results, section, some):
     rows = [row["cells"] for row in goals.rows_of(section, some)]
     notes = goals.explanations(section, results["sections"])
     out = ["<h4>%s</h4>" % _link(section)] if rows or notes else []
-    out += table(section["columns"], rows) if rows else []
+    out += table(section["title"], section["columns"], rows) if rows else []
     return out + ['<p class="soft">%s</p>' % escape(words.note_text(note)) for note in notes]
 
 
@@ -96,9 +109,10 @@ def _goals(results):
     for verdict, found in goals.by_verdict(results).items():
         what = "%d %s" % (counts[verdict], verdict)
         if verdict == "met":
-            out += ["<details><summary>%s</summary>" % what] + _goals_of(found) + ["</details>"]
+            out += ["<details><summary>%s</summary>" % what] + _goals_of(what, found)
+            out.append("</details>")
             continue
-        out += ["<h3>%s</h3>" % what.capitalize()] + _goals_of(found)
+        out += ["<h3>%s</h3>" % what.capitalize()] + _goals_of(what, found)
         for section, some in found:
             out += _failed(results, section, some)
     return out
@@ -107,7 +121,8 @@ def _goals(results):
 def _parts(results):
     rows = words.programs_rows(results)
     marks = {"failed": "not-met", "interrupted": "not-met"}
-    return ['<h2 id="parts">What ran</h2>'] + table(words.PROGRAM_COLUMNS, rows, marks)
+    shown = table("What ran", words.PROGRAM_COLUMNS, rows, marks)
+    return ['<h2 id="parts">What ran</h2>'] + shown
 
 
 def _id(i):
@@ -130,7 +145,7 @@ def _contents(chapters, groups):
     return out + ['<li><a href="#%s">%s</a></li>' % one for one in more] + ["</ul></nav>"]
 
 
-def _block(block, drawn):
+def _block(block, title, drawn):
     if isinstance(block, overview.Text):
         return ["<p>%s</p>" % escape(words.note_text(block.text))]
     if isinstance(block, overview.Items):
@@ -143,7 +158,7 @@ def _block(block, drawn):
         if name not in drawn:
             return []
         return (
-            ['<figure class="scroll">', drawn[name].strip()]
+            [_scrolled(block.section["plot"]["title"], "figure"), drawn[name].strip()]
             + _data(block.section["plot"])
             + ["</figure>"]
         )
@@ -151,7 +166,7 @@ def _block(block, drawn):
         [_link(cell.section) if isinstance(cell, overview.Ref) else cell for cell in row]
         for row in block.rows
     ]
-    return table(block.columns, rows)
+    return table(title, block.columns, rows)
 
 
 def _chapter(i, chapter, members, drawn):
@@ -159,7 +174,7 @@ def _chapter(i, chapter, members, drawn):
     if chapter.group:
         out.append('<p class="soft">%s</p>' % escape(words.workload(chapter.group)))
     for block in chapter.blocks:
-        out += _block(block, drawn)
+        out += _block(block, chapter.title, drawn)
     for section in members:
         out += _section(section)
     return out
@@ -175,7 +190,8 @@ def _data(plot):
             values = [plots.value_text(v, y["unit"]) for v in point[1:]]
             rows.append([one["name"], along] + values)
     columns = ("series", x["label"], y["label"], "low", "high")
-    return ["<details><summary>The plot's data</summary>"] + table(columns, rows) + ["</details>"]
+    shown = table(plot["title"], columns, rows)
+    return ["<details><summary>The plot's data</summary>"] + shown + ["</details>"]
 
 
 def _section(section):
@@ -183,7 +199,8 @@ def _section(section):
     out = ['<section id="%s"><h3>%s</h3>' % (section["id"], escape(section["title"]))]
     out += ['<p class="soft">%s</p>' % escape(words.note_text(note)) for note in section["notes"]]
     if section["rows"]:
-        out += table(section["columns"], [row["cells"] for row in section["rows"]])
+        rows = [row["cells"] for row in section["rows"]]
+        out += table(section["title"], section["columns"], rows)
     elif "plot" in section:
         out.append("<p>Its plot is above.</p>")
     return out + ["</section>"]
@@ -193,7 +210,8 @@ def _machine(results):
     rows = [
         [k, Html('<span class="wide">%s</span>' % escape(v))] for k, v in results["head"].items()
     ]
-    return ['<h2 id="machine">What it was measured on</h2>'] + table(("", ""), rows)
+    shown = table("What it was measured on", ("", ""), rows)
+    return ['<h2 id="machine">What it was measured on</h2>'] + shown
 
 
 def render(results, drawn):

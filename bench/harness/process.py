@@ -2,9 +2,12 @@
 """One program of a part: run with a limit of time, its output kept, nothing of it left behind.
 
 It gets a session of its own, so that what it started can be ended with it.  It is asked by SIGINT
-first, for its servers and shared memory to be cleaned up.
+first, for its servers and shared memory to be cleaned up; so does the kernel, should the harness be
+killed.  An interrupt has to wait while a program is there that nobody would end, and while it ends:
+who is impatient must not leave half of it behind.
 """
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -12,6 +15,9 @@ import time
 
 _PATIENCE = 15  # seconds, for each way of asking
 _TAIL = 4096
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 class Failed(RuntimeError):
@@ -48,6 +54,7 @@ def _end(child):
 
 def _watch(child, limit, errors, show):
     start = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     while True:
         try:
             return child.wait(0.3)
@@ -68,24 +75,46 @@ def _how(status, errors):
     return text + (": " + said[-300:] if said else "")
 
 
-def run(command, environment, limit, log, show):
-    """`log`: its output goes to log.out and log.err; `show` gets its last line again and again."""
+def _prepare():
+    """In the program's process: signals as it would have them from a shell."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    for number in ENDS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
+def _start(command, environment, out, err):
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=_prepare,
+        )
+    except OSError as error:
+        raise Failed(str(error)) from error
+
+
+def _run(command, environment, limit, log, show):
     errors = log + ".err"
     with open(log + ".out", "wb") as out, open(errors, "wb") as err:
-        try:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=environment,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Failed(str(error)) from error
+        child = _start(command, environment, out, err)
         try:
             status = _watch(child, limit, errors, show)
         finally:
+            signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
             _end(child)
     if status != 0:
         raise Failed(_how(status, errors))
+
+
+def run(command, environment, limit, log, show):
+    """`log`: its output goes to log.out and log.err; `show` gets its last line again and again."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+    try:
+        _run(command, environment, limit, log, show)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How far a run is: one line in place on a terminal, otherwise a line per part."""
+"""How far a run is: one line in place on a terminal, otherwise a line per part.
 
+Nobody may be there to read it any more, because the terminal was closed; the run does not end by
+that.
+"""
+
+import contextlib
 import shutil
 import sys
 import time
@@ -36,14 +41,17 @@ class Progress:
         if said:
             text += "  " + said
         width = shutil.get_terminal_size().columns - 1
-        self._file.write("\r\033[K" + text[:width])
-        self._file.flush()
+        self._write("\r\033[K" + text[:width])
         self._shown = True
+
+    def _write(self, text):
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+            self._file.flush()
 
     def line(self, text):
         """A line that stays."""
-        self._file.write(("\r\033[K" if self._shown else "") + text + "\n")
-        self._file.flush()
+        self._write(("\r\033[K" if self._shown else "") + text + "\n")
         self._shown = False
 
     def end(self, part):

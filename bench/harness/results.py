@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writes the report: results.json, and what is made from it.
 
-    results.py RESULTS.JSON DIRECTORY       the same from a file of an earlier run
+    results.py RESULTS.JSON DIRECTORY [PROGRAM=SECTIONS...]
+                     the same from a file of an earlier run, some programs' sections from others
 
     results.json     everything; bench/README.md describes its schema
     results.txt      text tables
@@ -59,6 +60,19 @@ def load(path):
     return make(raw["tier"], raw["head"].items(), raw["parts"], found)
 
 
+def replace(results, programs):
+    """`programs`: PROGRAM=FILE, whose sections take the place of the program's."""
+    found = results["sections"]
+    for name, _, path in (one.partition("=") for one in programs):
+        lost = []
+        new = sections.read_lines(path, [], lost)
+        if lost or not new:
+            raise ValueError("%s: %s" % (path, lost[0] if lost else "no sections"))
+        found = [one for one in found if one["program"] != name]
+        found += [dict(one, program=name) for one in new]
+    return make(results["tier"], results["head"].items(), results["parts"], found)
+
+
 def _write(path, content):
     with open(path + ".new", "w", encoding="utf-8") as file:
         file.write(content)
@@ -111,9 +125,9 @@ def write(results, directory):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: results.py RESULTS.JSON DIRECTORY")
+    if len(sys.argv) < 3:
+        sys.exit("usage: results.py RESULTS.JSON DIRECTORY [PROGRAM=SECTIONS...]")
     try:
-        write(load(sys.argv[1]), sys.argv[2])
+        write(replace(load(sys.argv[1]), sys.argv[3:]), sys.argv[2])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as failure:
         sys.exit("results.py: %s: %s" % (sys.argv[1], failure))

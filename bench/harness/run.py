@@ -2,13 +2,15 @@
 """Runs the benchmarks, part by part, and writes the report (results.py).
 
 What is missing or fails is reported, on the page and on standard error, and the rest goes on; the
-exit status is 1 then.  It is never 1 because of a time or a goal.  An interrupted run writes what
-it has.
+exit status is 1 then.  It is never 1 because of a time or a goal.  An interrupted run (Ctrl-C, a
+closed terminal) ends what runs and writes what it has; it can be interrupted only where that works,
+while a program runs (process.py).
 
 Environment (bench/README.md): BUILD, TOP, PYTHON, BENCH_TIER, BENCH_EFFORT, BENCH_PARTS,
 BENCH_ONLY, BENCH_DISK.
 """
 
+import contextlib
 import fcntl
 import glob
 import os
@@ -128,11 +130,10 @@ def run_parts(runner, some):
 
 
 def put_aside(out):
-    """Results that the new ones do not take up: an hour's work is not overwritten."""
-    try:
+    """The results so far, whichever of them the new ones take up: an hour's work is not lost, not
+    even by a run of one part that was begun again and interrupted."""
+    with contextlib.suppress(FileNotFoundError):
         os.replace(os.path.join(out, "results.json"), os.path.join(out, "results.earlier.json"))
-    except FileNotFoundError:
-        pass
 
 
 def earlier(out, report, names, shown):
@@ -146,7 +147,6 @@ def earlier(out, report, names, shown):
         reason = "the earlier results cannot be read: %s" % error
     if reason:
         shown.line("Earlier results of other parts are not joined: %s." % reason)
-        put_aside(out)
         return report
     entries, found = joining.join(old, report, names)
     return results.make(report["tier"], report["head"].items(), entries, found)
@@ -157,11 +157,20 @@ def summary(report, out):
     if any(report["goals"].values()):
         print("\n".join(text.goals_table(report)))
     print("\nThe page: %s/index.html" % out)
-    print("Beside it: results.txt results.json performance.md performance/ plots/ raw/")
+    print("Beside it: results.txt results.json performance.md performance/ plots/ raw/", flush=True)
 
 
 def _interrupt(*_):
     raise KeyboardInterrupt
+
+
+def catch_ends():
+    """Signals wait until a program runs; one that is ignored (by nohup, in the background) stays
+    so."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, process.ENDS)
+    for number in process.ENDS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
 
 
 def make_setting():
@@ -196,7 +205,7 @@ def main():
         sys.exit(str(error))
     out = os.path.join(setting.build, "bench")
     lock = begin(out)
-    signal.signal(signal.SIGTERM, _interrupt)
+    catch_ends()
     head = machine.head(setting.top, setting.build)
     head.append(("Effort", os.environ.get("BENCH_EFFORT", EFFORT[setting.tier])))
     shown = progress.Progress(len(some))
@@ -205,11 +214,11 @@ def main():
     report = results.make(setting.tier, head, entries, runner.found)
     if any(names):
         report = earlier(out, report, [part.name for part in known], shown)
-    else:
-        put_aside(out)
+    put_aside(out)
     results.write(report, out)
-    summary(report, out)
     lock.close()
+    with contextlib.suppress(OSError):
+        summary(report, out)
     bad = [entry["name"] for entry in entries if entry["state"] != "ok"]
     if bad:
         sys.exit("Did not run to the end: " + " ".join(bad))

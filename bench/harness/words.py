@@ -7,7 +7,8 @@ ABOUT = (
     "Every figure is a measurement of this run. Figures are medians over repetitions that took "
     "turns with what they are compared with; the spread beside them is that of the repetitions.",
     "Ratios are medians over interleaved pairs, with a distribution-free 95 % interval in "
-    "brackets.",
+    "brackets; with fewer than six pairs none is that sure, and it is from the lowest to the "
+    "highest (94 % with five).",
     "A ratio's goal is met when the better end of its interval reaches it, over at least "
     "%d pairs; with fewer nothing is said. An empty cell has its reason in the notes."
     % sections.GOAL_PAIRS,

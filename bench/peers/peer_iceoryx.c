@@ -33,6 +33,7 @@
 
 static struct peer_layout layout;
 static char directory[BENCH_PATH], instance[32];
+static int first; /* process: its number is in the names of all that is made */
 static iox_pub_storage_t publisher_storage;
 static iox_sub_storage_t subscriber_storage;
 static iox_ws_storage_t wait_set_storage;
@@ -42,8 +43,15 @@ static iox_ws_t wait_set;
 static void *loaned;
 static const void *held;
 
+/* Of its headers, by the directory that they are in; there is no other for C (run_peers.sh). */
+#ifndef ICEORYX
+#define ICEORYX of an unknown version
+#endif
+#define TEXT_OF(name) #name
+#define TEXT(name) TEXT_OF(name)
+
 static void version(char *to, size_t size) {
-    snprintf(to, size, "iceoryx 2.0.3, C binding");
+    snprintf(to, size, "iceoryx " TEXT(ICEORYX) ", C binding");
 }
 
 /* A reader holds one, takes the next before it gives that back, and has one in its queue; the
@@ -86,14 +94,15 @@ static const char *make(const struct peer_layout *wanted) {
     bench_scratch(BENCH_TMPFS, directory);
     bench_join(path, directory, "roudi.toml");
     /* unique, so that nothing of an earlier run is received */
-    snprintf(instance, sizeof(instance), "bench-%d", getpid());
+    first = getpid();
+    snprintf(instance, sizeof(instance), "bench-%d", first);
     const char *failed = write_configuration(path);
     return failed ? failed : start(path);
 }
 
 static void join(const char *as) {
     char name[64];
-    snprintf(name, sizeof(name), "untorn-bench-%s-%d", as, getpid());
+    snprintf(name, sizeof(name), "untorn-bench-%d-%s-%d", first, as, getpid());
     iox_runtime_init(name);
 }
 

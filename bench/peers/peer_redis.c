@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Redis over a Unix socket of its own, without persistence; an array is a string.
- * As its documentation has it: SET and GET of the whole, SETRANGE of a part,
- * APPEND, and MSET and MGET for several, which are atomic each ("there is no way
- * for clients to see that some of the keys were updated while others are
- * unchanged").  Who waits subscribes to a channel; the message of a publication
+ * As its documentation has it (https://redis.io/docs/latest/commands/): SET and
+ * GET of the whole, SETRANGE of a part, APPEND, and MSET and MGET for several;
+ * MSET "is atomic, so all given keys are set at once", and a server does one
+ * command after the other.  Who waits subscribes to a channel; the message of a publication
  * is the array itself, which is one way less than a message and a GET.
  *
  * The server is a third process on the same processors.

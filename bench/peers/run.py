@@ -3,6 +3,7 @@
 
     run.py --quick|--full --raw FILE --sections FILE [--only WORD,...] [--list]
            NAME=COMMAND... NAME!REASON...
+    run.py --quick|--full --again FILE --sections FILE [NAME!REASON...]
 
 NAME!REASON is a peer that cannot be run, for REASON.  The same goes for one that says so itself, or
 fails: its row is empty, and the reason stands in the notes.  --only leaves the workloads, sizes
@@ -10,7 +11,7 @@ fails: its row is empty, and the reason stands in the notes.  --only leaves the 
 
     FILE of --raw       every measurement, as the peer printed it (peer.h), with the case, the
                         repetition, the name that the peer has here, and "took_s", seconds that
-                        its program ran
+                        its program ran; --again makes the sections of it anew
     FILE of --sections  one section of the report per line; harness/sections.py has the form
 
 run_matrix.py says what is measured, run_schedule.py in which order, run_plan.py how long it takes,
@@ -31,6 +32,7 @@ import run_matrix as matrix  # noqa: E402
 import run_plan as plan  # noqa: E402
 import run_plots as plots  # noqa: E402
 import run_schedule as schedule  # noqa: E402
+import run_sources as sources  # noqa: E402
 import run_tables as tables  # noqa: E402
 from report import GOAL_PAIRS  # noqa: E402
 from run_cell import ENDS  # noqa: E402
@@ -60,11 +62,12 @@ def parse():
     tier = parser.add_mutually_exclusive_group(required=True)
     tier.add_argument("--quick", action="store_true")
     tier.add_argument("--full", action="store_true")
-    parser.add_argument("--raw", required=True)
+    parser.add_argument("--raw", default=os.devnull)
+    parser.add_argument("--again", help="what an earlier run wrote as --raw; measures nothing")
     parser.add_argument("--sections", required=True)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--list", action="store_true", help="print the cases, measure nothing")
-    parser.add_argument("peers", nargs="+")
+    parser.add_argument("peers", nargs="*")
     arguments = parser.parse_args()
     words = [word for text in arguments.only for word in text.split(",") if word]
     cases = matrix.quick_cases() if arguments.quick else matrix.full_cases()
@@ -73,12 +76,26 @@ def parse():
         cases, names = matrix.matching(cases, names, words)
     except ValueError as error:
         parser.error(str(error))
+    if not names and not arguments.again:
+        parser.error("there are no peers")
     return arguments, cases, commands, absent, names
+
+
+def read_again(path, cases, absent):
+    """Results of an earlier run."""
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file]
+    names = {line["peer"] for line in lines} | set(absent)
+    results, by_id = schedule.Results(sources.in_order(names), absent), {c.id: c for c in cases}
+    for line in lines:
+        if line["case"] in by_id:
+            results.add(by_id[line["case"]], line["peer"], line["repetition"], line)
+    return results
 
 
 def sections(cases, results):
     """Workload by workload: first what goes across its cases, then each of them."""
-    found = []
+    found = [sources.section(results)]
     for kind, group in matrix.GROUPS.items():
         mine = [case for case in cases if case.group == group]
         across = [
@@ -102,6 +119,9 @@ def _interrupt(*_):
 
 def main():
     arguments, cases, commands, absent, names = parse()
+    if arguments.again:
+        write(arguments.sections, sections(cases, read_again(arguments.again, cases, absent)))
+        return
     cells = schedule.cells_of(cases, [name for name in names if name in commands])
     effort = float(os.environ.get("BENCH_EFFORT") or 1)
     repetitions = max(REPETITIONS, round(REPETITIONS * effort))

@@ -3,10 +3,12 @@
 
 A peer has a session of its own, so that a Ctrl-C reaches only the runner, and so that all that the
 peer started can be ended together.  Peers remove what they made when they are asked to end
-(SIGTERM); what one that had to be killed left in /dev/shm is found by the process number in its
-name.
+(SIGTERM), which the kernel does, too, should the runner be killed; what one that had to be killed
+left in /dev/shm or /tmp is found by the process number in its name.
 """
 
+import contextlib
+import ctypes
 import json
 import os
 import re
@@ -14,7 +16,9 @@ import shutil
 import signal
 import subprocess
 
-SHARED = "/dev/shm"
+PLACES = ("/dev/shm", "/tmp")
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 PATIENCE = 5  # seconds for a peer to clean up
 ENDS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
@@ -26,16 +30,19 @@ def _signal_group(child, number):
         pass
 
 
+def _remove(path):
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
 def _remove_leftovers(pid):
-    mine = re.compile(r"untorn.*(?<!\d)%d(?!\d)" % pid)
-    for name in os.listdir(SHARED):
-        path = os.path.join(SHARED, name)
-        if not mine.match(name):
-            continue
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
+    mine = re.compile(r"untorn.*bench\D(.*\D)?%d(?!\d)" % pid)
+    for place in PLACES:
+        for name in filter(mine.match, os.listdir(place)):
+            _remove(os.path.join(place, name))
 
 
 def _end(child):
@@ -52,6 +59,12 @@ def _end(child):
         _remove_leftovers(child.pid)
 
 
+def _prepare():
+    """In the peer's process."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
 def _start(command):
     return subprocess.Popen(
         command,
@@ -61,7 +74,7 @@ def _start(command):
         text=True,
         errors="replace",
         start_new_session=True,
-        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS),
+        preexec_fn=_prepare,
     )
 
 

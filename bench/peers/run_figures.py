@@ -9,6 +9,11 @@ in them.
 from report import paired_ratio, quantile
 
 LEAST = 0.1  # of what the clock takes: a call is not shown as shorter
+FEW = 100  # calls; p99 of fewer is the longest of them
+FEW_CALLS = (
+    "p99 is left out where the usual repetition timed fewer than %d calls: it would be the "
+    "longest of them." % FEW
+)
 
 
 def _net(cell, calls):
@@ -63,8 +68,18 @@ def p50(cell):
     return cell.get("p50_ns") or None
 
 
+def timed(cell):
+    """Calls that were timed one by one."""
+    return (cell.get("reads") or cell.get("commits") or 0) - cell.get("batched", 0)
+
+
 def p99(cell):
     return cell.get("p99_ns") or None
+
+
+def has_p99(cells):
+    """Whether p99 is less than the longest call, in most repetitions."""
+    return bool(cells) and median(timed, cells) >= FEW
 
 
 def checked(cell):

@@ -183,6 +183,8 @@ ALL = [
 
 def _point(across, case, cells):
     """[x, median, lowest, highest], or None where there is nothing to draw."""
+    if across.y is _p99 and not figures.has_p99(cells):
+        return None
     found = [across.y(cell, case) for cell in cells.values()]
     found = [value for value in found if value is not None]
     log = across.y_axis[2] == "log"
@@ -197,9 +199,12 @@ def _axis(axis):
     return dict(zip(("label", "unit", "scale"), axis))
 
 
-def _why_empty(case, name, results):
-    if not results.of(case, name):
+def _why_empty(across, case, name, results):
+    cells = results.of(case, name)
+    if not cells:
         return case.not_asked(name) or results.reason(case, name) or "not measured"
+    if across.y is _p99 and any(map(figures.timed, cells.values())):
+        return "fewer than %d calls were timed" % figures.FEW
     return "no call ended in time"
 
 
@@ -226,7 +231,7 @@ def section(across, cases, results, group):
             continue
         for case, point in zip(cases, points):
             if not point:
-                why = (_why_empty(case, name, results), name)
+                why = (_why_empty(across, case, name, results), name)
                 empty.setdefault(why, []).append(across.x(case))
         texts = [across.text(point[1]) if point else "" for point in points]
         rows.append({"cells": [name] + texts, "values": {}, "peer": name})

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 """The order of the measurements, and how far they are.
 
-A repetition goes through all cells once, case by case; within a case the peers take turns, and each
-repetition begins with another of them, so that no peer always has the same one before it.  The same
-cell is never measured twice in a row, unless there is only one.  A peer that failed or was unable
-in a cell is not asked for it again.  After the usual repetitions come those that the goals need, of
-the cells that have one.  What does not fit into the time is shortened after the first repetition
+A repetition goes through all cells once, case by case; within a case the peers take turns.  Each
+repetition begins with another of them and goes on by another step, so that no peer always has the
+same one before it, whose files or memory the system may still be busy with.  The same cell is never
+measured twice in a row, unless there is only one.  A peer that failed or was unable in a cell is
+not asked for it again.  After the usual repetitions come those that the goals need, of the cells
+that have one.  What does not fit into the time is shortened after the first repetition
 (run_plan.py).
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -52,6 +54,18 @@ class Progress:
         self.said = time.monotonic()
 
 
+def steps(count):
+    """By which a round through so many comes to each of them once."""
+    return [step for step in range(1, count) if math.gcd(step, count) == 1] or [1]
+
+
+def turns(peers, repetition):
+    """The peers in the order of a repetition."""
+    count, able = len(peers), steps(len(peers))
+    step = able[repetition % len(able)]
+    return [peers[(repetition + i * step) % count] for i in range(count)]
+
+
 def order(cells, repetition, last):
     """The cells, [(case, peer)], of one repetition; `last` is the one measured before."""
     cases = {}
@@ -59,8 +73,7 @@ def order(cells, repetition, last):
         cases.setdefault(case, []).append(peer)
     sequence = []
     for case, peers in cases.items():
-        turn = repetition % len(peers)
-        sequence += [(case, peer) for peer in peers[turn:] + peers[:turn]]
+        sequence += [(case, peer) for peer in turns(peers, repetition)]
     if len(sequence) > 1 and sequence[0] == last:
         sequence.append(sequence.pop(0))
     return sequence

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import run_figures as figures
 from run_goals import goals
-from run_text import count_text, number_text, share_text, time_text
+from run_text import count_text, number_text, share_text, size_text, time_text
 
+CHUNK = 256 << 10  # bytes, where a case says nothing (peer.h)
 REACHED = 0.9  # of a rate that was asked for
 
 
@@ -75,6 +76,10 @@ def _time(name):
     return column
 
 
+def _p99(row):
+    return _time("p99")(row) if figures.has_p99(row.cells) else ("", {})
+
+
 def _against(name):
     """untorn's / this, with its interval."""
 
@@ -129,7 +134,7 @@ def _wakes(row):
     return number_text(row.total("reads")), {"wakes": row.total("reads")}
 
 
-_QUANTILES = [("p50", _time("p50")), ("p99", _time("p99"))]
+_QUANTILES = [("p50", _time("p50")), ("p99", _p99)]
 _BESIDE = [
     ("commits/s", _number("commits_beside", "commits_per_s")),
     ("commits/s, nobody reading", _number("commits_alone", "commits_per_s_alone")),
@@ -165,7 +170,7 @@ COLUMNS = {
         ("p50", _time("p50")),
         ("lowest - highest", _spread("p50", "p50_ns", time_text)),
         ("untorn's / this", _against("p50")),
-        ("p99", _time("p99")),
+        ("p99", _p99),
         ("wakes", _wakes),
     ],
     "snapshot": _reads("snapshots/s")
@@ -184,7 +189,7 @@ EQUAL = (
 TIMED = (
     "Rates are inside the calls: of batches of 64 where a call takes less than 10 us and moves at "
     "most 16 KiB, else without the clock's own time. p50 and p99 are of single calls, with the "
-    "clock's own time in them."
+    "clock's own time in them. " + figures.FEW_CALLS
 )
 COPIES = (
     "memcpy writes to one array in place, which the processor's cache may hold: where it does, "
@@ -196,7 +201,9 @@ NOTES = {
     "rewrite": [TIMED, NEW],
     "commit": [TIMED, "Nobody reads."],
     "append": [TIMED, "Nobody reads."],
-    "wake": ["From just before the publication to where the reader has the bytes."],
+    "wake": [
+        "From just before the publication to where the reader has the bytes. " + figures.FEW_CALLS
+    ],
     "snapshot": [
         TIMED,
         "Each transaction replaces array 0 and one of the others. whole: snapshots that ended, "
@@ -204,6 +211,17 @@ NOTES = {
     ],
 }
 MANY = "reads/s: of all readers together, on one processor, with the checks of what they read."
+
+
+def layout(case):
+    """What the arrays are, in words."""
+    words = "Arrays of 64-bit unsigned integers"
+    if case.workload == "append":
+        return words + ", in chunks of 256 KiB where there are chunks, begun anew at 64 MiB."
+    chunk = case.chunk or CHUNK
+    if case.bytes <= chunk:
+        return words + ", of one chunk."
+    return words + ", in chunks of %s where there are chunks." % size_text(chunk)
 
 
 def _cells(row):
@@ -295,7 +313,8 @@ def _notes_on_all(case, results, names):
 def section(case, results):
     names = [name for name in results.names if case.takes(name) or name in case.without]
     notes = [MANY, NEW] if case.many else NOTES[case.workload]
-    notes = ([EQUAL] if case.rate else []) + notes + _notes_on_copies(case, results, names)
+    notes = [layout(case)] + ([EQUAL] if case.rate else []) + notes
+    notes += _notes_on_copies(case, results, names)
     notes += _notes_on_left_out(case, results.names)
     for name in names:
         notes += _notes_on(case, name, results)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * In a session of its own, so that a signal to the benchmark's process group
- * leaves it to the benchmark to end it.  The kernel ends a server whose benchmark
- * dies.
+ * leaves it to the benchmark to end it.  The kernel asks a server whose benchmark
+ * dies to end, so that it removes its memory and its locks.
  */
 #include "server.h"
 
@@ -23,7 +23,7 @@ static pid_t server, owner;
 static void become(const char *const *argv) {
     int null = open("/dev/null", O_RDWR);
     sigset_t none;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != owner)
         _exit(1);
     setsid();

@@ -30,7 +30,7 @@ static void must(int rc, const char *what) {
 static const char *const files[] = {"data.mdb", "lock.mdb"};
 
 void bench_lmdb_make(char path[64]) {
-    strcpy(path, "/dev/shm/untorn-bench-lmdb-XXXXXX");
+    snprintf(path, 64, "/dev/shm/untorn-bench-lmdb-%d-XXXXXX", getpid());
     if (!mkdtemp(path))
         bench_die("%s: %s", path, strerror(errno));
     for (int i = 0; i < 2; i++) {

@@ -276,7 +276,7 @@ def draw(plot, inline=False):
         '<rect class="paper" width="%d" height="%d" fill="%s"/>' % (WIDTH, height, PAPER[0]),
     ]
     out += draw_title(plot["title"]) + draw_axes(x, y)
-    for i, one in enumerate(series):
+    for i, one in reversed(list(enumerate(series))):  # the first is on top of the others
         out += draw_series(one, x, y, Look(i))
     out += draw_legend(series) + ["</svg>"]
     return "\n".join(text for text in out if text) + "\n"

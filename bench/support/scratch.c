@@ -32,7 +32,9 @@ static const char *parent_of(enum bench_medium medium) {
 }
 
 void bench_scratch(enum bench_medium medium, char path[BENCH_PATH]) {
-    bench_join(path, parent_of(medium), "untorn-bench-XXXXXX");
+    char name[48];
+    snprintf(name, sizeof(name), "untorn-bench-%d-XXXXXX", getpid());
+    bench_join(path, parent_of(medium), name);
     if (!mkdtemp(path))
         bench_die("%s: %s", path, strerror(errno));
     bench_remove_at_end(path);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_SEGMENTS 64
@@ -27,14 +28,33 @@ static void unlink_files(int i) {
 }
 
 /* By another program, since a tree may be removed from a signal handler. */
+static void become_rm(const char *path) {
+    execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+    _exit(127);
+}
+
+/* In a session of its own, which nobody ends together with us. */
+static void remove_after_the_end(const char *path) {
+    const struct timespec moment = {0, 1000000};
+    pid_t ours = getpid();
+    if (fork() != 0)
+        return;
+    setsid();
+    while (getppid() == ours)
+        nanosleep(&moment, NULL);
+    become_rm(path);
+}
+
+/* Threads that flush go on meanwhile, and may make a file where all were gone: what is left then
+ * has to wait for their end. */
 static void remove_tree(const char *path) {
     pid_t pid = fork();
-    if (pid == 0) {
-        execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
-        _exit(127);
-    }
+    if (pid == 0)
+        become_rm(path);
     if (pid > 0)
         waitpid(pid, NULL, 0);
+    if (access(path, F_OK) == 0)
+        remove_after_the_end(path);
 }
 
 static void at_exit(void) {

@@ -6,9 +6,15 @@ missing, old, of the fill value, of another round, or in another place.  Where N
 installed, a stand-in takes its place.
 """
 
+import contextlib
 import importlib.util
+import io
+import json
 import os
+import signal
 import sys
+import tempfile
+import types
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -163,16 +169,77 @@ class Goal(unittest.TestCase):
         self.assertIsNone(tables._goal([{"peer": "untorn", "values": {}}])["met"])
 
 
+def script():
+    """bench/asker.py, as a module."""
+    spec = importlib.util.spec_from_file_location("run", os.path.join(TOP, "bench/asker.py"))
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    return run
+
+
 class Plan(unittest.TestCase):
     def test_a_full_run_takes_at_most_six_minutes(self):
         # By the plan, which is no measurement.
-        spec = importlib.util.spec_from_file_location("run", os.path.join(TOP, "bench/asker.py"))
-        run = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(run)
+        run = script()
         count, seconds = run.planned(run.TIERS["full"][0], len(run.NAMES), run.TIERS["full"][1])
         self.assertEqual(count, 5 * 7 * 10)
         self.assertLessEqual(seconds, 6 * 60)
         self.assertEqual(run.planned([(0, 1, 0)], 2, 1), (10, 10 * (1 + run.AROUND)))
+
+
+class Servers:
+    """Of one way, which is interrupted in the middle of its measurements."""
+
+    last = None
+
+    def __init__(self):
+        self.ways, self.reasons, self.left, self.ended = {}, {}, 3, False
+        Servers.last = self
+
+    def start(self, _):
+        self.ways["queue"] = dict.fromkeys(("title", "version", "how", "source"), "queues")
+
+    def measure(self, _):
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+        counts = dict.fromkeys(("reads", "torn", "failed", "new"), 1)
+        rates = dict.fromkeys(("reads_per_s", "new_per_s", "batches_per_s", "length"), 1.0)
+        times = dict.fromkeys(("durations", "ages", "behind"), {"7": 1})
+        return {**counts, **rates, **times, "error": ""}
+
+    def end(self):
+        self.ended = True
+
+
+class Interrupted(unittest.TestCase):
+    def setUp(self):
+        run = script()
+        self.before = {number: signal.getsignal(number) for number in run.ENDS}
+        self.run_script, run.servers_module.Servers = run, Servers
+
+    def tearDown(self):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def test_it_hands_in_what_it_has(self):
+        run = self.run_script
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "sections")
+            arguments = types.SimpleNamespace(
+                tier="full", names=["queue"], sections=path, raw=os.devnull
+            )
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(
+                io.StringIO()
+            ):
+                self.assertIs(run.run(arguments), False)
+            with open(path, encoding="utf-8") as file:
+                found = [json.loads(line) for line in file]
+        # That which explains, and the two conditions that there was time for.
+        names = [one["id"] for one in found]
+        self.assertEqual(names, ["asker-ways", "asker-full-1", "asker-full-4"])
+        self.assertEqual(found[1]["rows"][0]["values"]["repetitions"], 1)
+        self.assertTrue(Servers.last.ended)
 
 
 class Histogram(unittest.TestCase):

@@ -277,6 +277,56 @@ class Loads(unittest.TestCase):
         self.assertNotIn("Copies", " ".join(tables.section(self.BUSY, alone)["notes"]))
 
 
+class Percentiles(unittest.TestCase):
+    """p99 of few calls is the longest of them, and not shown."""
+
+    def cells(self, reads, batched=0):
+        one = cell(reads, batched=batched, batched_ns=batched)
+        return {repetition: dict(one) for repetition in range(5)}
+
+    def test_of_calls_that_were_timed_one_by_one(self):
+        self.assertTrue(figures.has_p99(self.cells(100)))
+        self.assertFalse(figures.has_p99(self.cells(99)))
+        self.assertFalse(figures.has_p99(self.cells(640 + 99, batched=640)))
+        self.assertFalse(figures.has_p99({}))
+        commits = {0: {"commits": 100}}
+        self.assertTrue(figures.has_p99(commits))
+
+    def test_a_repetition_more_or_less_does_not_decide(self):
+        found = self.cells(500)
+        found[4] = cell(3, p99_ns=1e9)
+        self.assertTrue(figures.has_p99(found))
+        self.assertEqual(figures.median(figures.p99, found), 2)
+
+    def test_a_table_and_a_plot_leave_it_out_and_say_why(self):
+        many, few = (case_named("read-%s" % size) for size in ("1MiB", "256MiB"))
+        cells = {many: {"untorn": cell(1000)}, few: {"untorn": cell(9)}}
+        found = results_of(cells, ["untorn"])
+        for case, there in ((many, True), (few, False)):
+            section = tables.section(case, found)
+            row = dict(zip(section["columns"], section["rows"][0]["cells"]))
+            self.assertEqual((bool(row["p99"]), bool(row["p50"])), (there, True))
+            self.assertIn("p99 is left out where", " ".join(section["notes"]))
+        across = next(one for one in plots.ALL if one.id == "read-p99")
+        section = plots.section(across, [many, few], found, "1")
+        self.assertEqual(section["rows"][0]["cells"], ["untorn", "2 ns", ""])
+        self.assertEqual(section["notes"], ["untorn, 256 MiB: fewer than 100 calls were timed."])
+
+
+class Layouts(unittest.TestCase):
+    def test_a_table_says_of_what_its_arrays_are(self):
+        words = "Arrays of 64-bit unsigned integers, "
+        known = {
+            "read-64B": "of one chunk.",
+            "rewrite-duty100-16MiB": "in chunks of 256 KiB where there are chunks.",
+            "commit-part-16MiB": "in chunks of 256 KiB where there are chunks.",
+            "append-8B": "in chunks of 256 KiB where there are chunks, begun anew at 64 MiB.",
+        }
+        for id_, text in known.items():
+            case = case_named(id_)
+            self.assertEqual(tables.section(case, results_of({}))["notes"][0], words + text)
+
+
 class NotAsked(unittest.TestCase):
     """Who has no figures has empty cells, and there is a reason."""
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from waiting import gone, wait_for
@@ -40,12 +41,28 @@ class Runs(unittest.TestCase):
             file.write("#!/bin/sh\n" + text)
         os.chmod(path, 0o755)
 
-    def start(self, **environment):
+    def start(self, preexec=None, stderr=subprocess.PIPE, **environment):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BENCH_")}
         environment = dict(clean, TOP=TOP, BUILD=self.build, **environment)
         command = [sys.executable, "-B", os.path.join(TOP, "bench/harness/run.py")]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=environment, **pipes)
+        pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+        return subprocess.Popen(command, env=environment, preexec_fn=preexec, **pipes)
+
+    def begin_what_waits(self, before="", **more):
+        """A harness whose first program has handed in a section and whose second one waits."""
+        self.program("read", SECTION % "read")
+        mark = os.path.join(self.build, "pid")
+        text = before + SECTION % "commit" + "sleep 100 & echo $! >%s; wait; sleep 0.3\n" % mark
+        self.program("commit", text)
+        child = self.start(BENCH_PARTS="core shmstat", **more)
+        self.assertTrue(wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark)))
+        with open(mark, encoding="utf-8") as file:
+            return child, int(file.read())
+
+    def is_interrupted(self):
+        states = [(part["name"], part["state"]) for part in self.report()["parts"]]
+        self.assertEqual(states, [("core", "interrupted"), ("shmstat", "not run")])
+        self.assertEqual(len(self.report()["sections"]), 2)
 
     def run_harness(self, **environment):
         child = self.start(**environment)
@@ -112,23 +129,73 @@ class Runs(unittest.TestCase):
             self.assertIn("nonsense", said)
 
     def test_interrupted_it_writes_what_it_has(self):
-        self.program("read", SECTION % "read")
-        mark = os.path.join(self.build, "pid")
-        self.program("commit", SECTION % "commit" + "sleep 100 & echo $! >%s; wait\n" % mark)
-        child = self.start(BENCH_PARTS="core shmstat")
-        self.assertTrue(wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark)))
-        status, _, said = self.run_harness(BENCH_ONLY="read")
-        self.assertEqual(status, 1)
-        self.assertIn("another run", said)
-        child.send_signal(signal.SIGINT)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            child, pid = self.begin_what_waits()
+            status, _, said = self.run_harness(BENCH_ONLY="read")
+            self.assertEqual(status, 1)
+            self.assertIn("another run", said)
+            child.send_signal(number)
+            child.communicate(timeout=60)
+            self.assertEqual(child.returncode, 1)
+            self.is_interrupted()
+            self.assertTrue(wait_for(lambda pid=pid: gone(pid)))
+            os.remove(os.path.join(self.build, "pid"))
+
+    def test_who_is_impatient_does_not_lose_what_there_is(self):
+        child, pid = self.begin_what_waits("trap : INT\n")
+        for _ in range(20):
+            child.send_signal(signal.SIGINT)
+            time.sleep(0.01)
         child.communicate(timeout=60)
         self.assertEqual(child.returncode, 1)
-        states = [(part["name"], part["state"]) for part in self.report()["parts"]]
-        self.assertEqual(states, [("core", "interrupted"), ("shmstat", "not run")])
-        self.assertEqual(len(self.report()["sections"]), 2)
-        with open(mark, encoding="utf-8") as file:
-            pid = int(file.read())
+        self.is_interrupted()
         self.assertTrue(wait_for(lambda: gone(pid)))
+
+    def test_a_terminal_that_is_closed_loses_nothing(self):
+        readable, writable = os.pipe()
+        child, pid = self.begin_what_waits(stderr=writable)
+        os.close(writable)
+        os.close(readable)
+        child.send_signal(signal.SIGHUP)
+        child.communicate(timeout=60)
+        self.is_interrupted()
+        self.assertTrue(wait_for(lambda: gone(pid)))
+
+    def test_a_signal_that_is_ignored_stays_so(self):
+        ignore = lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)  # noqa: E731
+        child, pid = self.begin_what_waits(preexec=ignore)
+        child.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        self.assertIsNone(child.poll())
+        os.kill(pid, signal.SIGKILL)
+        child.communicate(timeout=60)
+        self.assertEqual(self.report()["parts"][0]["programs"]["commit"]["state"], "ok")
+
+    def test_nothing_goes_on_where_the_harness_is_killed(self):
+        child, waiting = self.begin_what_waits("echo $$ >%s/program\n" % self.build)
+        with open(os.path.join(self.build, "program"), encoding="utf-8") as file:
+            program = int(file.read())
+        child.kill()
+        child.communicate(timeout=60)
+        try:
+            self.assertTrue(wait_for(lambda: gone(program), 5))
+        finally:
+            os.kill(waiting, signal.SIGKILL)  # what the program leaves is its own affair
+
+    def test_earlier_results_are_kept_where_a_run_of_some_is_interrupted(self):
+        self.program("read", SECTION % "read")
+        self.program("commit", SECTION % "commit")
+        self.assertEqual(self.run_harness(BENCH_ONLY="read commit")[0], 0)
+        before = self.report()
+        self.program("read", "echo $$ >%s/pid; exec sleep 100\n" % self.build)
+        child = self.start(BENCH_ONLY="read")
+        self.assertTrue(wait_for(lambda: os.path.exists(self.build + "/pid")))
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=60)
+        self.assertEqual([one["program"] for one in self.report()["sections"]], ["commit"])
+        path = os.path.join(self.build, "bench/results.earlier.json")
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(json.load(file), before)
 
 
 class Processes(unittest.TestCase):

@@ -9,6 +9,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ sys.path[:0] = [os.path.join(BENCH, name) for name in ("harness", "peers", "supp
 
 import run_matrix as matrix  # noqa: E402
 import run_schedule as schedule  # noqa: E402
+import run_sources as sources  # noqa: E402
 import sections  # noqa: E402
 
 # What a peer prints, with the arguments of its command in it.
@@ -80,6 +82,13 @@ class Runner(unittest.TestCase):
         self.assertEqual((problems, lost), ([], []))
         return {section["id"]: section for section in found}
 
+    def one_case(self):
+        """The section of the only case; beside it is one that says how peers are used."""
+        found = self.sections()
+        self.assertEqual(list(found)[0], "peers-used")
+        _, section = found.values()
+        return section
+
     def raw(self):
         with open(self.path("raw"), encoding="utf-8") as file:
             return [json.loads(line) for line in file]
@@ -94,7 +103,7 @@ class Runner(unittest.TestCase):
         ]
         _, said = self.run_all("--only", "read,64B", *peers)
         self.assertRegex(said, r"\A4 cells, 20 measurements, about 1 minute\n")
-        (section,) = self.sections().values()
+        section = self.one_case()
         self.assertEqual(section["id"], "read-64b")
         rows = {row["peer"]: row for row in section["rows"]}
         self.assertEqual(list(rows), ["untorn", "memcpy", "seqlock", "lmdb", "zarr-3"])
@@ -127,7 +136,7 @@ class Runner(unittest.TestCase):
             "zarr-3=%s" % self.path("nothing-there"),
         ]
         self.run_all("--only", "read,64B", *peers)
-        (section,) = self.sections().values()
+        section = self.one_case()
         notes = " ".join(section["notes"])
         for note in ("memcpy: measured bytes 65, not 64", "seqlock: printed what is no JSON"):
             self.assertIn(note, notes)
@@ -159,6 +168,61 @@ class Runner(unittest.TestCase):
         with open(mark, encoding="utf-8") as file:
             pid = int(file.read())
         self.assertTrue(wait_for(lambda: gone(pid)))
+
+    def test_nothing_goes_on_where_the_runner_is_killed(self):
+        mark = self.path("mark")
+        child = self.start("--only", "read", self.fake("untorn", "echo $$ >%s; sleep 100" % mark))
+        self.assertTrue(wait_for(lambda: os.path.exists(mark) and os.path.getsize(mark)))
+        with open(mark, encoding="utf-8") as file:
+            pid = int(file.read())
+        child.kill()
+        child.communicate(timeout=60)
+        try:
+            self.assertTrue(wait_for(lambda: gone(pid), 5))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+    def test_what_a_killed_peer_leaves_is_removed(self):
+        mark = self.path("mark")
+        left = [place + "/untorn-bench-lmdb-$$-abc" for place in ("/dev/shm", "/tmp")]
+        does = "mkdir %s && touch %s/in; echo $$ >%s; kill -9 $$" % (" ".join(left), left[0], mark)
+        self.run_all("--only", "read,64B", self.fake("untorn"), self.fake("memcpy", does))
+        with open(mark, encoding="utf-8") as file:
+            pid = file.read().strip()
+        self.assertIn("memcpy: ended by signal 9", " ".join(self.one_case()["notes"]))
+        for path in left:
+            self.assertFalse(os.path.exists(path.replace("$$", pid)), path)
+
+    def test_sections_are_made_again_of_what_was_measured(self):
+        self.run_all("--only", "read,64B", self.fake("untorn"), self.fake("memcpy"), "redis!none")
+        before = self.sections()
+        command = [sys.executable, "-B", os.path.join(BENCH, "peers/run.py"), "--quick", "--again"]
+        command += [self.path("raw"), "--sections", self.path("sections"), "redis!none"]
+        subprocess.run(command, check=True, timeout=60)
+        after = self.sections()
+        self.assertEqual(after["peers-used"], before["peers-used"])
+        self.assertEqual(after["read-64b"], before["read-64b"])
+
+    def test_every_peer_says_how_it_is_used(self):
+        with open(os.path.join(BENCH, "run_peers.sh"), encoding="utf-8") as file:
+            names = re.search(r"BENCH_PEERS:-([^}]*)}", file.read()).group(1)
+        names = names.replace("\\\n", "").split()
+        self.assertGreater(len(names), 15)
+        self.assertEqual(set(names), set(sources.SOURCES))
+        self.assertTrue(all(what and source for what, source in sources.SOURCES.values()))
+
+    def test_no_peer_always_has_the_same_one_before_it(self):
+        for count in (3, 4, 6, 8, 12, 18, 19):
+            peers, before = list(range(count)), [set() for _ in range(count)]
+            for repetition in range(5):
+                order = schedule.turns(peers, repetition)
+                self.assertEqual(sorted(order), peers)
+                for one, other in zip(order, order[1:]):
+                    before[other].add(one)
+            self.assertTrue(all(len(others) > 1 for others in before), count)
+        # Two take turns in going first.
+        self.assertEqual([schedule.turns("ab", r)[0] for r in range(4)], list("abab"))
 
     def test_what_takes_too_long_is_shortened_after_the_first_repetition(self):
         mark = self.path("mark")

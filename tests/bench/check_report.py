@@ -194,6 +194,21 @@ class Report(unittest.TestCase):
         self.assertIn("prefers-color-scheme", text)
         self.assertIn("&lt;script&gt;", text)
 
+    def test_what_scrolls_does_so_by_keys_and_has_a_name(self):
+        tree = xml.fromstring(self.read("index.html").replace("<!DOCTYPE html>", ""))
+        scrolled = [e for e in tree.iter() if e.get("class") == "scroll"]
+        self.assertGreater(len(scrolled), 5)
+        for element in scrolled:
+            self.assertEqual((element.get("tabindex"), element.get("role")), ("0", "group"))
+            self.assertTrue(element.get("aria-label"))
+
+    def test_rows_have_headers(self):
+        tree = xml.fromstring(self.read("index.html").replace("<!DOCTYPE html>", ""))
+        for body in tree.iter("tbody"):
+            for row in body.iter("tr"):
+                scopes = [cell.get("scope") for cell in row]
+                self.assertEqual(scopes, ["row"] + [None] * (len(scopes) - 1))
+
     def test_page_has_every_plot_with_a_title_and_its_data(self):
         tree = xml.fromstring(self.read("index.html").replace("<!DOCTYPE html>", ""))
         drawings = list(tree.iter("{http://www.w3.org/2000/svg}svg"))
@@ -238,6 +253,22 @@ class Report(unittest.TestCase):
             bars = len(re.findall(r"(?<!\\)\|", line))
             width = width or bars
             self.assertEqual(bars, width, line)
+
+    def test_sections_of_a_program_are_replaced(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "new")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(json.dumps({"id": "new", "title": "New", "group": "3"}) + "\n")
+            before, _ = make()
+            before["sections"][0]["program"] = "read"
+            kept = [one["title"] for one in before["sections"] if one["program"] != "read"]
+            self.assertLess(len(kept), len(before["sections"]))
+            after = results.replace(before, ["read=" + path])
+            titles = sorted(one["title"] for one in after["sections"])
+            self.assertEqual(titles, sorted(kept + ["New"]))
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("nonsense\n")
+            self.assertRaises(ValueError, results.replace, before, ["read=" + path])
 
     def test_results_can_be_rendered_again(self):
         with tempfile.TemporaryDirectory() as again:

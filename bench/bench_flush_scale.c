@@ -34,7 +34,8 @@
 
 #define CHUNK 64u
 #define SIZES 3
-#define PASSES 24 /* over all chunks, that measuring takes, as a guess */
+#define REPETITIONS 15 /* with the usual effort: as many pairs as a goal needs */
+#define PASSES 24      /* over all chunks, that measuring takes, as a guess */
 
 struct target {
     uint64_t chunks;
@@ -228,7 +229,6 @@ static double first_flush(struct target *target, enum bench_medium medium, uint6
 
 static void scale(enum bench_medium medium) {
     static const uint64_t sizes[SIZES] = {10000, 100000, 1000000};
-    const int usual[SIZES] = {15, 15, medium == BENCH_TMPFS ? 15 : 5}; /* repetitions */
     static struct target targets[SIZES], trial;
     const char *where = bench_file_system(medium);
     double effort = bench_effort();
@@ -244,7 +244,7 @@ static void scale(enum bench_medium medium) {
         int left = 0;
         for (int t = 0; t < count; t++) {
             struct target *target = &targets[(t + r + 1) % count];
-            int wanted = (int)(usual[target - targets] * effort);
+            int wanted = (int)(REPETITIONS * effort);
             if (r < (wanted < 5 ? 5 : wanted))
                 measure(target, r >= 0), left = 1;
         }

@@ -8,7 +8,8 @@
 # but Python packages, in environments below $BUILD.  `make deps-bench` installs Debian's.
 #
 # Environment: BUILD (the build directory, default build), CC, PYTHON, BENCH_EFFORT, BENCH_PEERS
-# (names of peers, default all).
+# (names of peers, default all), BENCH_PEERS_ONLY (workloads, sizes, cases; default all) and
+# BENCH_PEERS_BESIDE (what an earlier run wrote as --raw, for the cases that are left out).
 set -u
 
 BUILD=${BUILD:-build}
@@ -139,4 +140,6 @@ set -f
 # shellcheck disable=SC2086
 set -- "$@" $peers
 IFS=$old_ifs
+[ -z "${BENCH_PEERS_ONLY:-}" ] || set -- --only "$BENCH_PEERS_ONLY" "$@"
+[ -z "${BENCH_PEERS_BESIDE:-}" ] || set -- --beside "$BENCH_PEERS_BESIDE" "$@"
 exec "${PYTHON:-python3}" "$top/bench/peers/run.py" "$@"

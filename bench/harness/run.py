@@ -46,7 +46,7 @@ class Runner:
     def _environment(self, program, place):
         tier = self.setting.tier
         environment = dict(os.environ, BUILD=self.setting.build, TOP=self.setting.top)
-        environment["BENCH_TIER"] = tier
+        environment.update(BENCH_TIER=tier, BENCH_RUN=self.run)
         if not program.writes_sections:
             environment.update(BENCH_TSV=place + ".tsv", BENCH_PLOTS=place)
         environment.setdefault("BENCH_EFFORT", EFFORT[tier])

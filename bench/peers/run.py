@@ -2,16 +2,19 @@
 """Runs all peers in all workloads, in turns, and writes tables and plots of what they print.
 
     run.py --quick|--full --raw FILE --sections FILE [--only WORD,...] [--list]
-           NAME=COMMAND... NAME!REASON...
+           [--beside FILE] NAME=COMMAND... NAME!REASON...
     run.py --quick|--full --again FILE --sections FILE [NAME!REASON...]
 
 NAME!REASON is a peer that cannot be run, for REASON.  The same goes for one that says so itself, or
 fails: its row is empty, and the reason stands in the notes.  --only leaves the workloads, sizes
-(64B, 4KiB) and peers it names; of a kind that it does not name, all.
+(64B, 4KiB), cases and peers it names; of a kind that it does not name, all.  --beside names what an
+earlier run wrote as --raw: cases that this one leaves out are taken from there, and each table says
+when it was measured.
 
     FILE of --raw       every measurement, as the peer printed it (peer.h), with the case, the
                         repetition, the name that the peer has here, and "took_s", seconds that
-                        its program ran; --again makes the sections of it anew
+                        its program ran, and "run", when that was (BENCH_RUN); --again makes the
+                        sections of it anew
     FILE of --sections  one section of the report per line; harness/sections.py has the form
 
 run_matrix.py says what is measured, run_schedule.py in which order, run_plan.py how long it takes,
@@ -57,6 +60,10 @@ def parse_peers(words):
     return commands, absent, names
 
 
+def all_cases(arguments):
+    return matrix.quick_cases() if arguments.quick else matrix.full_cases()
+
+
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     tier = parser.add_mutually_exclusive_group(required=True)
@@ -64,13 +71,14 @@ def parse():
     tier.add_argument("--full", action="store_true")
     parser.add_argument("--raw", default=os.devnull)
     parser.add_argument("--again", help="what an earlier run wrote as --raw; measures nothing")
+    parser.add_argument("--beside", help="what an earlier run wrote as --raw; for what is left out")
     parser.add_argument("--sections", required=True)
     parser.add_argument("--only", action="append", default=[])
     parser.add_argument("--list", action="store_true", help="print the cases, measure nothing")
     parser.add_argument("peers", nargs="*")
     arguments = parser.parse_args()
     words = [word for text in arguments.only for word in text.split(",") if word]
-    cases = matrix.quick_cases() if arguments.quick else matrix.full_cases()
+    cases = all_cases(arguments)
     try:
         commands, absent, names = parse_peers(arguments.peers)
         cases, names = matrix.matching(cases, names, words)
@@ -78,18 +86,23 @@ def parse():
         parser.error(str(error))
     if not names and not arguments.again:
         parser.error("there are no peers")
+    if arguments.beside and set(words).intersection(names):
+        parser.error("--beside is for whole cases, in which peers take turns")
     return arguments, cases, commands, absent, names
 
 
-def read_again(path, cases, absent):
-    """Results of an earlier run."""
+def read_raw(path, cases):
+    """What an earlier run measured of these cases."""
+    ids = {case.id for case in cases}
     with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
-    names = {line["peer"] for line in lines} | set(absent)
+        return [line for line in map(json.loads, file) if line["case"] in ids]
+
+
+def results_of(lines, cases, names, absent):
+    names = set(names).union(absent, (line["peer"] for line in lines))
     results, by_id = schedule.Results(sources.in_order(names), absent), {c.id: c for c in cases}
     for line in lines:
-        if line["case"] in by_id:
-            results.add(by_id[line["case"]], line["peer"], line["repetition"], line)
+        results.add(by_id[line["case"]], line["peer"], line["repetition"], line)
     return results
 
 
@@ -120,7 +133,8 @@ def _interrupt(*_):
 def main():
     arguments, cases, commands, absent, names = parse()
     if arguments.again:
-        write(arguments.sections, sections(cases, read_again(arguments.again, cases, absent)))
+        results = results_of(read_raw(arguments.again, cases), cases, [], absent)
+        write(arguments.sections, sections(cases, results))
         return
     cells = schedule.cells_of(cases, [name for name in names if name in commands])
     effort = float(os.environ.get("BENCH_EFFORT") or 1)
@@ -130,13 +144,19 @@ def main():
     if arguments.list:
         print("\n".join("%s\t%s" % (case.id, peer) for case, peer in cells))
         return
-    results = schedule.Results(names, absent)
+    kept = []
+    if arguments.beside:
+        everything = all_cases(arguments)
+        kept = read_raw(arguments.beside, [case for case in everything if case not in cases])
+        cases = everything
+    results = results_of(kept, cases, names, absent)
     limit = 60 * plan.MOST_MINUTES * max(1, effort)
     for number in ENDS:
         signal.signal(number, _interrupt)
     interrupted = False
     try:
         with open(arguments.raw, "w", encoding="utf-8") as raw:
+            raw.writelines(json.dumps(line) + "\n" for line in kept)
             turns = schedule.Schedule(commands, results, raw, limit)
             turns.run(cells, repetitions, goal_cells, GOAL_PAIRS)
     except KeyboardInterrupt:

@@ -200,7 +200,7 @@ def seconds_for(size, duty=100):
 def full_cases():
     def case(workload, size, **more):
         # What falls between cells that there are.
-        few = size == 4 * KIB and more.get("duty", 100) in (10, 50)
+        few = size != MIB and more.get("duty", 100) in (10, 50)
         if few:
             more.setdefault("without", PYTHON)
         elif workload in ("read", "commit", "append"):
@@ -209,7 +209,8 @@ def full_cases():
 
     cases = [case("read", size, goals=read_goals(size, awake=False)) for size in SIZES]
     loads = [(100, size) for size in SIZES]
-    loads += [(duty, size) for duty in (50, 10, 1) for size in (4 * KIB, MIB)]
+    # One commit of the largest takes a good part of the time that a cell has.
+    loads += [(duty, size) for duty in (50, 10, 1) for size in SIZES[:5]]
     cases += [case("rewrite", size, duty=duty, goals=read_goals(size)) for duty, size in loads]
     cases += [
         case("rewrite", size, rate=rate, goals=read_goals(size))
@@ -220,7 +221,7 @@ def full_cases():
         for rate, size, peers in EQUAL_RATES
     ]
     cases.append(case("commit", 64, goals=(rate_goal("commits of 64 B"),)))
-    cases += [case("commit", size) for size in (4 * KIB, MIB, 16 * MIB, 256 * MIB)]
+    cases += [case("commit", size) for size in SIZES[1:]]
     cases += [case("commit", size, chunk=PART_CHUNK, part=True) for size in SIZES[4:]]
     cases += [case("commit", 4 * KIB, arrays=count) for count in (16, 256)]
     cases.append(case("append", 8, goals=(rate_goal("appends of 8 B"),)))
@@ -267,20 +268,23 @@ def quick_cases():
 
 
 def matching(cases, peers, words):
-    """What --only leaves: of each kind that is named (workload, size, peer) only those."""
-    workloads = set(GROUPS)
+    """What --only leaves: of each kind that is named (workload, size, case, peer) only those."""
+    workloads, ids = set(GROUPS), {case.id for case in cases}
     sizes = {size_id(case.bytes): case.bytes for case in cases}
-    unknown = [w for w in words if w not in workloads and w not in sizes and w not in peers]
+    there = workloads.union(sizes, ids, peers)
+    unknown = [word for word in words if word not in there]
     if unknown:
         known = sorted(workloads) + list(sizes) + list(peers)
         raise ValueError("--only %s: there are %s" % (unknown[0], " ".join(known)))
     wanted_sizes = {sizes[w] for w in words if w in sizes}
-    wanted = workloads.intersection(words)
+    wanted, wanted_ids = workloads.intersection(words), ids.intersection(words)
     kept_peers = [p for p in peers if p in words] or list(peers)
     kept = [
         case
         for case in cases
-        if (not wanted or wanted & case.words) and (not wanted_sizes or case.bytes in wanted_sizes)
+        if (not wanted or wanted & case.words)
+        and (not wanted_sizes or case.bytes in wanted_sizes)
+        and (not wanted_ids or case.id in wanted_ids)
     ]
     return kept, kept_peers
 

@@ -85,9 +85,11 @@ class Results:
     def __init__(self, names, reasons):
         self.names = names
         self.absent = reasons  # of peers that cannot be run at all
+        self.runs = set()  # in which it was measured
         self.cells, self.reasons, self.versions = {}, {}, {}
 
     def add(self, case, peer, repetition, cell):
+        self.runs.add(cell.get("run", ""))
         if cell.get("version"):
             self.versions[peer] = cell["version"]
         if "unable" in cell:
@@ -121,6 +123,7 @@ class Schedule:
         begin = time.monotonic()
         cell = measure(self.commands[peer], shortened(case, self.part))
         cell["took_s"] = round(time.monotonic() - begin, 3)
+        cell["run"] = os.environ.get("BENCH_RUN", "")
         self.took.setdefault((case, peer), cell["took_s"])
         self.last = (case, peer)
         self.results.add(case, peer, repetition, cell)

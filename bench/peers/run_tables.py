@@ -310,6 +310,14 @@ def _notes_on_all(case, results, names):
     return notes
 
 
+def _notes_on_run(case, results, names):
+    """When it was, if not all was measured in one run."""
+    runs = {cell.get("run") for name in names for cell in results.of(case, name).values()}
+    if len(results.runs) < 2:
+        return []
+    return ["Measured " + "; ".join(sorted(run for run in runs if run))]
+
+
 def section(case, results):
     names = [name for name in results.names if case.takes(name) or name in case.without]
     notes = [MANY, NEW] if case.many else NOTES[case.workload]
@@ -318,7 +326,7 @@ def section(case, results):
     notes += _notes_on_left_out(case, results.names)
     for name in names:
         notes += _notes_on(case, name, results)
-    notes += _notes_on_all(case, results, names)
+    notes += _notes_on_all(case, results, names) + _notes_on_run(case, results, names)
     return {
         "id": case.id,
         "group": case.group,

@@ -8,6 +8,7 @@ The programs are those of bench/peers, compiled here with the compiler that CC n
 import contextlib
 import io
 import json
+import operator
 import os
 import re
 import signal
@@ -203,6 +204,27 @@ class Runner(unittest.TestCase):
         after = self.sections()
         self.assertEqual(after["peers-used"], before["peers-used"])
         self.assertEqual(after["read-64b"], before["read-64b"])
+
+    def test_cases_that_are_left_out_come_from_an_earlier_run(self):
+        peers = [self.fake("untorn"), self.fake("memcpy")]
+        self.run_all("--only", "read", *peers, BENCH_RUN="one day")
+        first = self.raw()
+        os.rename(self.path("raw"), self.path("earlier"))
+        beside = ["--beside", self.path("earlier")]
+        self.run_all(*beside, "--only", "read-4KiB", *peers, BENCH_RUN="another day")
+        lines = self.raw()
+        key = operator.itemgetter("case", "peer", "repetition")
+        self.assertEqual(sorted(map(key, lines)), sorted(map(key, first)))
+        for line in lines:
+            anew = line["case"] == "read-4KiB"
+            self.assertEqual(line["run"], "another day" if anew else "one day")
+            self.assertEqual(line in first, not anew)
+        found = self.sections()
+        for name, day in (("read-64b", "one day"), ("read-4kib", "another day")):
+            self.assertIn("Measured %s." % day, found[name]["notes"])
+        child = self.start(*beside, "--only", "memcpy", *peers)
+        self.assertIn("--beside is for whole cases", child.communicate(timeout=60)[1])
+        self.assertEqual(child.returncode, 2)
 
     def test_every_peer_says_how_it_is_used(self):
         with open(os.path.join(BENCH, "run_peers.sh"), encoding="utf-8") as file:

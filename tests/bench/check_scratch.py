@@ -14,6 +14,7 @@ from peer_programs import BENCH, HERE, LIBRARY, TOP
 from waiting import wait_for
 
 
+@unittest.skipIf(os.environ.get("SAN"), "the library needs the sanitizers")
 class Scratch(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -47,7 +47,7 @@ except ImportError:
 
 import cases  # noqa: E402
 import report  # noqa: E402
-import untorn  # noqa: E402
+import untorn_calls  # noqa: E402
 
 GROUP = "7. N-D region reads"
 ELEMENTS = 1 << 24  # float32 counts that far without gaps
@@ -173,7 +173,7 @@ def overhead(reader, rank, tier):
     number = numpy.zeros(1, "f4"), numpy.zeros(1, "f4")
     times = []
     for call in (
-        untorn.Region(reader, [0] * rank, nothing).read,
+        untorn_calls.Region(reader, [0] * rank, nothing).read,
         reader.commit,
         lambda: numpy.copyto(*number),
     ):
@@ -193,7 +193,7 @@ def progress(text):
 
 def read_section(which, segment, plain, tier):
     name, title, shape, _ = which
-    reader = untorn.Reader(segment, name)
+    reader = untorn_calls.Reader(segment, name)
     try:
         flat = plain.reshape(shape)
         rows = []
@@ -223,10 +223,10 @@ def read_section(which, segment, plain, tier):
 def check_written(which, segment, plain):
     """What untorn's array holds is what NumPy's does."""
     name, _, shape, _ = which
-    reader = untorn.Reader(segment, name)
+    reader = untorn_calls.Reader(segment, name)
     try:
         copy = numpy.empty(shape, "f4")
-        untorn.Region(reader, [0] * len(shape), copy).read()
+        untorn_calls.Region(reader, [0] * len(shape), copy).read()
         if not numpy.array_equal(copy, plain.reshape(shape)):
             raise RuntimeError("%s: what was written is not what is read" % name)
     finally:
@@ -237,7 +237,7 @@ def write_section(which, plain, tier):
     name, title, shape, chunks = which
     segment = "bench-regions-%s-%d" % (name, os.getpid())
     # Enough for the four versions that a segment keeps, when each changes every chunk.
-    writer = untorn.Writer(segment, size=8 * plain.nbytes)
+    writer = untorn_calls.Writer(segment, size=8 * plain.nbytes)
     rows = []
     try:
         array = writer.define(name, "f4", shape, chunks)
@@ -274,7 +274,7 @@ def run(tier, sections):
     plain = plain_array()
     segment = "bench-regions-%d" % os.getpid()
     # The data, and half of it for tables and what a commit needs.
-    writer = untorn.Writer(segment, size=len(ARRAYS) * 6 * ELEMENTS)
+    writer = untorn_calls.Writer(segment, size=len(ARRAYS) * 6 * ELEMENTS)
     try:
         for name, _, shape, chunks in ARRAYS:
             writer.write(writer.define(name, "f4", shape, chunks), plain)

@@ -36,10 +36,11 @@ def make_data(count):
 
 class Untorn:
     def __init__(self, segment, path, threads):
-        import untorn
+        import segments
+        import untorn_calls
 
-        self.version = "untorn " + untorn.version()
-        self.reader = untorn.Reader(segment, "array", threads)
+        self.version = "untorn " + segments.version()
+        self.reader = untorn_calls.Reader(segment, "array", threads)
 
     def read(self, start, count):
         data = numpy.empty(count, "f4")
@@ -136,7 +137,7 @@ class World:
     """A store, and a segment none of whose chunks are in memory."""
 
     def __init__(self, count, chunk):
-        import untorn
+        import untorn_calls
 
         self.count, self.chunk = count, chunk
         self.directory = tempfile.mkdtemp(
@@ -146,22 +147,22 @@ class World:
         self.data_path = os.path.join(self.directory, "data.npy")
         self.writer = None
         try:
-            self._make(untorn, os.path.join(self.directory, "store"))
+            self._make(untorn_calls, os.path.join(self.directory, "store"))
         except BaseException:
             self.close()
             raise
 
-    def _make(self, untorn, store):
+    def _make(self, untorn_calls, store):
         data = make_data(self.count)
         numpy.save(self.data_path, data)
-        writer = untorn.Writer(self.segment, store, 3 * data.nbytes + (64 << 20), 2)
+        writer = untorn_calls.Writer(self.segment, store, 3 * data.nbytes + (64 << 20), 2)
         try:
             array = writer.define("array", "f4", self.count, self.chunk)
             writer.write(array, data)
             writer.commit()
         finally:
             writer.close()
-        self.writer = untorn.Writer(self.segment, store, 64 << 20, 1)
+        self.writer = untorn_calls.Writer(self.segment, store, 64 << 20, 1)
         self.path = os.path.realpath(os.path.join(store, "latest", "array"))
         chunks = [name for name in os.listdir(self.path) if name.isdigit()]
         if len(chunks) != self.count // self.chunk:

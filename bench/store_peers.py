@@ -40,10 +40,11 @@ class Untorn:
     where = "store/latest/array"
 
     def __init__(self, directory, chunks, threads):
-        import untorn
+        import segments
+        import untorn_calls
 
-        self.version = "untorn " + untorn.version()
-        self.writer = untorn.Writer(
+        self.version = "untorn " + segments.version()
+        self.writer = untorn_calls.Writer(
             "bench-peers-%d" % os.getpid(),
             os.path.join(directory, "store"),
             6 * chunks * CHUNK * 4 + (64 << 20),

@@ -105,8 +105,8 @@ class Servers:
         if not any(prefix in name for name in os.listdir("/dev/shm") if name != prefix):
             return
         sys.path.append(os.path.join(HERE, "..", "support"))
-        import untorn
+        import segments
 
-        for name in untorn.segments():
+        for name in segments.segments():
             if name.startswith(prefix):
-                untorn.remove(name)
+                segments.remove(name)

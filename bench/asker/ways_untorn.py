@@ -28,9 +28,9 @@ class Untorn(Way):
 
     @staticmethod
     def version():
-        import untorn
+        import segments
 
-        return "untorn " + untorn.version()
+        return "untorn " + segments.version()
 
     def prepare(self, readers):
         super().prepare(readers)
@@ -38,10 +38,10 @@ class Untorn(Way):
         self.segment = os.path.basename(self.parent) + "-" + os.path.basename(self.directory)
 
     def clean(self):
-        import untorn
+        import segments
 
-        if self.segment in untorn.segments():
-            untorn.remove(self.segment)
+        if self.segment in segments.segments():
+            segments.remove(self.segment)
         super().clean()
 
     @staticmethod
@@ -49,12 +49,13 @@ class Untorn(Way):
         return "round-%d/position" % number
 
     def producer_open(self):
-        import untorn
+        import untorn_calls
 
         if self.store:
-            self.writer = untorn.Writer(self.segment, self.path("store"), interval=_FLUSH_INTERVAL)
+            store = self.path("store")
+            self.writer = untorn_calls.Writer(self.segment, store, interval=_FLUSH_INTERVAL)
         else:
-            self.writer = untorn.Writer(self.segment)
+            self.writer = untorn_calls.Writer(self.segment)
 
     def begin_round(self, number):
         self.array = self.writer.define(self._array_name(number), "f8", 0, scenario.CHUNK)
@@ -74,23 +75,23 @@ class Untorn(Way):
         self.reader, self.number = None, 0
 
     def _open(self, number):
-        import untorn
+        import untorn_calls
 
         if self.reader is None:
-            self.reader = untorn.Reader(self.segment, self._array_name(number))
+            self.reader = untorn_calls.Reader(self.segment, self._array_name(number))
         elif number != self.number:
             self.number = 0
             self.reader.open(self._array_name(number))
         self.number = number
 
     def read(self, number):
-        import untorn
+        import untorn_calls
 
         try:
             self._open(number)
             return self._read_whole()
-        except untorn.Failed as error:
-            if error.status in (untorn.NO_ARRAY, untorn.ARRAY_DELETED):
+        except untorn_calls.Error as error:
+            if error.status in (untorn_calls.NO_ARRAY, untorn_calls.ARRAY_DELETED):
                 raise Gone from error
             raise
 

@@ -8,7 +8,7 @@ every run.
 
 import numpy
 
-import untorn
+import untorn_calls
 
 _PLACES = 16
 _STEP = 8
@@ -33,10 +33,10 @@ class Read:
         """With strides or steps it is the group read, of one request."""
         steps = [s.step or 1 for s in self.slices] if any(s.step for s in self.slices) else None
         start = [s.start or 0 for s in self.slices]
-        region = untorn.Region(reader, start, self.destination, steps)
+        region = untorn_calls.Region(reader, start, self.destination, steps)
         if steps is None and self.destination.flags.c_contiguous:
             return region.read
-        return untorn.Group([region]).read
+        return untorn_calls.Group([region]).read
 
 
 class Write:

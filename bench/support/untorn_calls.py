@@ -1,164 +1,55 @@
 # SPDX-License-Identifier: MIT
-"""The calls of the C library that benchmarks in Python make, by ctypes.
+"""The calls of the C library that benchmarks in Python make.
 
-UNTORN_LIBRARY names the shared library.  Structures are those of include/untorn.h.  A call through
-ctypes costs about a microsecond; what is measured often prepares its arguments beforehand
-(Region), so that only the call itself is in the time.
+Structures are those of src/python/untorn.py, and so is the library (UNTORN_LIBRARY).  That module
+is for programs, and makes arrays as it reads; a call through ctypes costs about a microsecond, and
+what is measured here often prepares its arguments beforehand (Region), so that only the call itself
+is in the time.
 """
 
 import ctypes
 import os
-from ctypes import (
-    POINTER,
-    byref,
-    c_char_p,
-    c_int64,
-    c_size_t,
-    c_uint,
-    c_uint64,
-    c_void_p,
+import sys
+from ctypes import POINTER, byref, c_int64, c_size_t, c_uint, c_uint64, c_void_p
+
+sys.path.append(
+    os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, os.pardir, "src", "python")
 )
 
-ON_DEMAND = -1
+from segments import library, remove  # noqa: E402
+from untorn import (  # noqa: E402
+    ON_DEMAND,
+    Definition,
+    Error,
+    ReaderOptions,
+    Request,
+    Result,
+    WriterOptions,
+)
+
 OK, BUFFER_TOO_SMALL, NO_ARRAY, ARRAY_DELETED = 0, 6, 22, 24
-_MAX_RANK = 16
-_TO_END = 2**64 - 1
 
-
-class _WriterOptions(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("flags", c_uint),
-        ("size", c_uint64),
-        ("mode", c_uint),
-        ("control_mode", c_uint),
-        ("versions", c_uint),
-        ("lease_ms", c_uint),
-        ("store", c_char_p),
-        ("flush_interval", c_int64),
-        ("flush_bytes", c_uint64),
-        ("flush_threads", c_uint),
-        ("store_format", c_uint),
-        ("keep_snapshots", c_uint),
-        ("keep_time", c_int64),
-        ("notify", c_void_p),
-        ("notify_context", c_void_p),
-    ]
-
-
-class _Definition(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("dtype", c_char_p),
-        ("rank", c_uint),
-        ("shape", POINTER(c_uint64)),
-        ("chunks", POINTER(c_uint64)),
-        ("fill", c_void_p),
-        ("dimension_names", POINTER(c_char_p)),
-        ("attributes", c_char_p),
-        ("codec", c_char_p),
-    ]
-
-
-class _ReaderOptions(ctypes.Structure):
-    _fields_ = [
-        ("struct_size", c_size_t),
-        ("flags", c_uint),
-        ("attempts", c_uint),
-        ("cache_bytes", c_size_t),
-        ("threads", c_uint),
-    ]
-
-
-class _Result(ctypes.Structure):
-    _fields_ = [
-        ("generation", c_uint64),
-        ("commit", c_uint64),
-        ("time", c_int64),
-        ("attempts", c_uint),
-        ("pinned", c_uint),
-        ("rank", c_uint),
-        ("shape", c_uint64 * _MAX_RANK),
-    ]
-
-
-class _Request(ctypes.Structure):
-    _fields_ = [
-        ("array", c_void_p),
-        ("start", POINTER(c_uint64)),
-        ("count", POINTER(c_uint64)),
-        ("steps", POINTER(c_uint64)),
-        ("strides", POINTER(c_int64)),
-        ("destination", c_void_p),
-        ("capacity", c_size_t),
-        ("flags", c_uint),
-        ("attributes", POINTER(c_char_p)),
-        ("generation", c_uint64),
-        ("commit", c_uint64),
-        ("shape", c_uint64 * _MAX_RANK),
-        ("counted", c_uint64 * _MAX_RANK),
-    ]
-
-
-class _Names(ctypes.Structure):
-    _fields_ = [("count", c_size_t), ("names", POINTER(c_char_p))]
-
-
-def _load():
-    library = ctypes.CDLL(os.environ.get("UNTORN_LIBRARY", "libuntorn.so.0"))
-    library.untorn_message.restype = c_char_p
-    library.untorn_version.restype = c_char_p
-    library.untorn_reader_commit.restype = c_uint64
-    library.untorn_segments_free.restype = None
-    for name, *types in (
-        ("writer_close", c_void_p),
-        ("reader_close", c_void_p),
-        ("array_close", c_void_p),
-        ("segments_free", c_void_p),
-        ("reader_commit", c_void_p),
-        ("commit", c_void_p, c_void_p),
-        ("append", c_void_p, c_uint, c_uint64, c_void_p, c_void_p),
-        ("write", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
-        ("read", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p),
-        ("read_group", c_void_p, c_void_p, c_size_t, c_void_p),
-    ):
-        getattr(library, "untorn_" + name).argtypes = types
-    for name in ("writer_close", "reader_close", "array_close"):
-        getattr(library, "untorn_" + name).restype = None
-    return library
-
-
-_library = _load()
-
-
-class Failed(RuntimeError):
-    """A call of the library failed; `status` is its number."""
-
-    def __init__(self, status):
-        super().__init__(_library.untorn_message().decode(errors="replace"))
-        self.status = status
-
-
-def version():
-    return _library.untorn_version().decode()
-
-
-def segments():
-    """The names of the segments on this machine."""
-    listing = POINTER(_Names)()
-    _must(_library.untorn_segments(byref(listing)))
-    names = [listing.contents.names[i].decode() for i in range(listing.contents.count)]
-    _library.untorn_segments_free(listing)
-    return names
-
-
-def remove(segment):
-    _must(_library.untorn_segment_remove(segment.encode()))
+_library = library()
+for _name, *_types in (
+    ("writer_close", c_void_p),
+    ("reader_close", c_void_p),
+    ("array_close", c_void_p),
+    ("reader_commit", c_void_p),
+    ("commit", c_void_p, c_void_p),
+    ("append", c_void_p, c_uint, c_uint64, c_void_p, c_void_p),
+    ("write", c_void_p, c_void_p, c_void_p, c_void_p, c_void_p),
+    ("read", c_void_p, c_void_p, c_void_p, c_void_p, c_size_t, c_void_p),
+    ("read_group", c_void_p, c_void_p, c_size_t, c_void_p),
+):
+    getattr(_library, "untorn_" + _name).argtypes = _types
+_library.untorn_reader_commit.restype = c_uint64
+for _name in ("writer_close", "reader_close", "array_close"):
+    getattr(_library, "untorn_" + _name).restype = None
 
 
 def _must(status):
     if status != OK:
-        raise Failed(status)
+        raise Error(status)
 
 
 def _numbers(values, kind=c_uint64):
@@ -174,7 +65,7 @@ class Writer:
     """
 
     def __init__(self, segment, store=None, size=0, threads=0, interval=None):
-        options = _WriterOptions(struct_size=ctypes.sizeof(_WriterOptions))
+        options = WriterOptions(struct_size=ctypes.sizeof(WriterOptions))
         options.size = size
         options.flush_threads = threads
         if store:
@@ -192,7 +83,7 @@ class Writer:
         """`shape` and `chunks` are tuples, or numbers if there is one axis."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         chunks = (chunks,) if isinstance(chunks, int) else chunks and tuple(chunks)
-        definition = _Definition(struct_size=ctypes.sizeof(_Definition))
+        definition = Definition(struct_size=ctypes.sizeof(Definition))
         definition.dtype = dtype.encode()
         definition.rank = len(shape)
         definition.shape = _numbers(shape)
@@ -221,7 +112,7 @@ class Writer:
 
         def write(keep=(first, count, data)):
             if _library.untorn_write(array, *where) != OK:
-                raise Failed(-1)
+                raise Error(-1)
 
         return write
 
@@ -265,10 +156,10 @@ class Region:
         start, count, destination, capacity = self._where
         status = _library.untorn_read(self._array, start, count, destination, capacity, None)
         if status != OK:
-            raise Failed(status)
+            raise Error(status)
 
     def request(self):
-        request = _Request(array=self._array)
+        request = Request(array=self._array)
         request.start = ctypes.cast(self._start, POINTER(c_uint64))
         request.count = ctypes.cast(self._count, POINTER(c_uint64))
         if self._steps:
@@ -287,28 +178,28 @@ class Group:
     def __init__(self, regions):
         self._regions = regions
         self._reader = regions[0]._reader
-        self._requests = (_Request * len(regions))(*[region.request() for region in regions])
+        self._requests = (Request * len(regions))(*[region.request() for region in regions])
 
     def read(self):
         count = len(self._requests)
         status = _library.untorn_read_group(self._reader, self._requests, count, None)
         if status != OK:
-            raise Failed(status)
+            raise Error(status)
 
 
 class Reader:
     """A reader of one array; `threads` read from the store, 0: the default."""
 
     def __init__(self, segment, name, threads=0):
-        options = _ReaderOptions(struct_size=ctypes.sizeof(_ReaderOptions))
+        options = ReaderOptions(struct_size=ctypes.sizeof(ReaderOptions))
         options.threads = threads
         self._reader, self._array = c_void_p(), c_void_p()
-        self._result = _Result()
+        self._result = Result()
         self._result_at = ctypes.addressof(self._result)
         _must(_library.untorn_reader_open(segment.encode(), byref(options), byref(self._reader)))
         try:
             self.open(name)
-        except Failed:
+        except Error:
             self.close()
             raise
 
@@ -335,7 +226,7 @@ class Reader:
             self._array, None, None, data.ctypes.data, data.nbytes, self._result_at
         )
         if status not in (OK, BUFFER_TOO_SMALL):
-            raise Failed(status)
+            raise Error(status)
         return self._result.shape[0]
 
     def commit(self):

@@ -20,6 +20,11 @@ def jq(text, filter_text):
     return json.loads(done.stdout)
 
 
+# Averages since the segment was made; null if its clock, which ticks each few milliseconds, has not
+# ticked since then.
+AVERAGES = ("commits_per_second", "bytes_per_second")
+
+
 def normal_json(value, key=""):
     """Numbers and times that differ each time replaced by their kind."""
     if isinstance(value, dict):
@@ -34,7 +39,7 @@ def normal_json(value, key=""):
         return value.replace(WORK, "WORK")
     changing = key in ("pid", "line", "p10", "p50", "p90", "max") or key.endswith(
         ("_ns", "_per_second"))
-    return key.upper() if changing and value is not None else value
+    return key.upper() if changing and value is not None or key in AVERAGES else value
 
 
 def test_json():

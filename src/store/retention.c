@@ -112,7 +112,7 @@ close_lease:
  * the first of them, or 0 if all stay. */
 static uint64_t find_old(const ut_store *store, const ut_retention *retention, uint64_t latest,
                          const uint64_t *commits, size_t count, bool *old) {
-    int64_t now = ut_clock_wall(), age = 0;
+    int64_t now = ut_clock_wall_exact(), age = 0;
     size_t newest = retention->count > 0 ? retention->count : 1;
     uint64_t floor = 0;
     for (size_t i = 0; i < count; i++) {

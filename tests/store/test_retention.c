@@ -32,13 +32,17 @@ static void begin(ut_store *store, unsigned n) {
                        false);
 }
 
-// As if snapshot i had been published `age` seconds ago.
-static void set_age(const ut_store *store, unsigned i, int64_t age) {
+// As if snapshot i had been published then.
+static void set_time(const ut_store *store, unsigned i, int64_t then) {
     struct timespec times[2];
-    int64_t then = ut_clock_wall() - age * SECOND;
     times[0] = times[1] = (struct timespec){then / SECOND, then % SECOND};
     must(utimensat(AT_FDCWD, sample_path(store, SAMPLE_COMMIT(i), ".manifest"), times, 0) == 0,
          "utimensat");
+}
+
+// As if snapshot i had been published `age` seconds ago.
+static void set_age(const ut_store *store, unsigned i, int64_t age) {
+    set_time(store, i, ut_clock_wall() - age * SECOND);
 }
 
 // Which of the snapshots are there, as "134".
@@ -129,6 +133,17 @@ static void the_clock_was_set_back(void **state) {
         set_age(&store, i, -86400);
     apply(&store, 1, 60 * SECOND, UINT64_MAX, "123");
     apply(&store, 1, -1, UINT64_MAX, "3");
+    ut_store_close(&store);
+}
+
+// The shortest time that can be asked for is over at once, not when the clock ticks.
+static void published_within_the_tick(void **state) {
+    (void)state;
+    ut_store store;
+    begin(&store, 5);
+    for (unsigned i = 1; i <= 5; i++)
+        set_time(&store, i, ut_clock_wall_exact());
+    apply(&store, 2, 1, UINT64_MAX, "45");
     ut_store_close(&store);
 }
 
@@ -488,6 +503,7 @@ int main(void) {
         cmocka_unit_test(by_count),
         cmocka_unit_test(by_age),
         cmocka_unit_test(the_clock_was_set_back),
+        cmocka_unit_test(published_within_the_tick),
         cmocka_unit_test(what_latest_names_stays),
         cmocka_unit_test(what_a_pin_needs_stays),
         cmocka_unit_test(pins_are_told_what_may_go),

@@ -166,8 +166,16 @@ $(tests): $(B)/%: $(B)/testing/%.o $(B)/testing/libsupport.a $(B)/testing/libunt
 $(demos): $(B)/demo/%: $(B)/obj/tests/demo/%.o $(B)/libuntorn.a
 	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $^ $(lib_libs) -lm $(LDLIBS)
 
-$(benches): $(B)/%: $(B)/obj/%.o $(B)/bench/libsupport.a $(B)/libuntorn.a
-	$(call say,LD,$@)mkdir -p $(@D) && $(link) -o $@ $^ $(lib_libs) -llmdb -lm $(LDLIBS)
+# Benchmarks are compiled without LMDB where it is missing, and anew when it is there.
+$(B)/lmdb.libs: FORCE
+	@mkdir -p $(@D); now=; $(compile) -E -dM bench/support/lmdb_store.h -MF /dev/null 2>/dev/null | \
+	    grep -q 'BENCH_HAS_LMDB 1' && now=-llmdb; \
+	[ -e $@ ] && [ "$$(cat $@)" = "$$now" ] || echo "$$now" >$@
+$(patsubst %,$(B)/obj/bench/support/lmdb_%.o,store absent): $(B)/lmdb.libs
+
+$(benches): $(B)/%: $(B)/obj/%.o $(B)/bench/libsupport.a $(B)/libuntorn.a $(B)/lmdb.libs
+	$(call say,LD,$@)mkdir -p $(@D) && \
+	    $(link) -o $@ $(filter-out %.libs,$^) $(lib_libs) $$(cat $(B)/lmdb.libs) -lm $(LDLIBS)
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(call obj,$(lib_src) $(tool_src) $(demo_src) $(bench_src) \
@@ -230,10 +238,10 @@ find_python = $(or $(shell for p in python3 /usr/bin/python3; do \
 deps_build := liblz4-dev=lz4.h libxxhash-dev=xxhash.h
 deps_check := $(deps_build) libcmocka-dev=cmocka.h pkg-config=cmd:pkg-config jq=cmd:jq \
               python3-numpy=py:numpy
-deps_bench := $(deps_build) liblmdb-dev=lmdb.h
+deps_bench := $(deps_build)
 # What peers need beyond it; one that cannot be installed is left out of the benchmarks.
-deps_peers := libhdf5-dev=pkg:hdf5 pkg-config=cmd:pkg-config libhiredis-dev=hiredis/hiredis.h \
-              redis-server=cmd:redis-server iceoryx=cmd:iox-roudi \
+deps_peers := liblmdb-dev=lmdb.h libhdf5-dev=pkg:hdf5 pkg-config=cmd:pkg-config \
+              libhiredis-dev=hiredis/hiredis.h redis-server=cmd:redis-server iceoryx=cmd:iox-roudi \
               libiceoryx-binding-c-dev=file:/usr/include/iceoryx libblosc1=lib:libblosc.so.1 \
               python3-venv=py:ensurepip valgrind=cmd:valgrind
 

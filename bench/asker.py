@@ -16,7 +16,8 @@ so that each Python environment has a process that measures (asker/serve.py); th
 standard library only.  An interrupted run hands in what it has.
 
 Environment: BUILD (the build directory, default build), whose venv-bench (zarr 3, icechunk,
-fasteners) and venv-bench2 (zarr 2, numcodecs, fasteners) are taken, and UNTORN_LIBRARY.
+fasteners) and venv-bench2 (zarr 2, numcodecs, fasteners) are taken, or, where they are missing,
+this Python; and UNTORN_LIBRARY.
 """
 
 import argparse
@@ -63,13 +64,14 @@ def planned(conditions, ways, seconds):
 
 
 def pythons(names):
-    """Which python each way needs, or None."""
+    """Which python each way has: without its packages this one, which may have NumPy."""
     build = os.environ.get("BUILD", "build")
     found = {}
     for name in names:
         venv = "venv-bench2" if name.startswith("zarr-2") else "venv-bench"
-        python = os.path.abspath(os.path.join(build, venv, "bin", "python"))
-        found[name] = python if os.path.exists(python) else None
+        venv = os.path.abspath(os.path.join(build, venv))
+        made = os.path.exists(os.path.join(venv, ".packages"))
+        found[name] = os.path.join(venv, "bin", "python") if made else sys.executable
     return found
 
 

@@ -14,7 +14,7 @@ import sections
 import torn
 import words
 
-MOST_CASES = 8
+MOST_CASES = 6
 
 # In the order of questions, by the number of the workload.  Groups that are not here come after.
 QUESTIONS = (
@@ -107,9 +107,21 @@ def _weight(duel):
     return (not duel.behind, not duel.section["goals"])
 
 
+def _spread(found, count):
+    """So many of them, evenly, the first and the last included."""
+    if len(found) <= count:
+        return found
+    step = (len(found) - 1) / max(count - 1, 1)
+    return [found[round(i * step)] for i in range(count)]
+
+
 def _some(found):
-    """Of many cases some, in their order."""
-    kept = {id(duel) for duel in sorted(found, key=_weight)[:MOST_CASES]}
+    """Of many cases some, in their order; what is left of room is for all sizes and loads alike."""
+    kept = []
+    for weight in sorted({_weight(duel) for duel in found}):
+        mine = [duel for duel in found if _weight(duel) == weight]
+        kept += _spread(mine, MOST_CASES - len(kept))
+    kept = set(map(id, kept))
     return [duel for duel in found if id(duel) in kept]
 
 

@@ -14,8 +14,11 @@
 #include "support/lmdb_store.h"
 #include "support/machine.h"
 
-#include <lmdb.h>
 #include <stdio.h>
+
+#if !BENCH_HAS_LMDB
+#error lmdb.h is missing
+#endif
 
 #define ROOM ((size_t)4 << 30) /* a reader that loses its processor keeps all that is freed */
 

@@ -41,10 +41,11 @@ def read_time(cell):
 
 
 def read_rate(cell):
-    """Of one reader, while it reads; of several, of all together in the time that passed."""
+    """Of one reader, while it reads; of several, of all together in the time that passed, and so
+    is that of one that they are compared with."""
     if not cell.get("reads"):
         return 0
-    if cell.get("readers", 1) > 1:
+    if cell.get("together") or cell.get("readers", 1) > 1:
         return cell["reads"] * 1e9 / cell["wall_ns"]
     return 1e9 / read_time(cell)
 

@@ -226,18 +226,41 @@ def full_cases():
     cases += [case("commit", 4 * KIB, arrays=count) for count in (16, 256)]
     cases.append(case("append", 8, goals=(rate_goal("appends of 8 B"),)))
     cases += [case("append", size) for size in (4 * KIB, 256 * KIB)]
-    # Readers that spin on one processor would wait for each other.
-    cases.append(case("wake", 64, goals=wake_goals(1)))
     cases += [
-        case("wake", 64, readers=n, without=("untorn-spin",), why=NO_ROOM, goals=wake_goals(n))
-        for n in (2, 4, 8, 16)
+        case("wake", 64, readers=n, goals=wake_goals(n), **_one_may_spin(n))
+        for n in (1, 2, 4, 8, 16)
     ]
-    cases += [case("snapshot", 4 * KIB, arrays=count) for count in (2, 16, 256)]
     cases += [
-        case("rewrite", MIB, readers=n, many=True, without=() if n in (1, 8, 64) else PYTHON)
-        for n in (1, 2, 4, 8, 16, 32, 64)
+        case("wake", size, readers=n, **_one_may_spin(n))
+        for size in (64 * KIB, MIB)
+        for n in (1, 4, 16)
     ]
-    return cases
+    cases += [
+        case("snapshot", size, arrays=count)
+        for size in (64, 4 * KIB, 64 * KIB)
+        for count in (2, 16, 256)
+    ]
+    return cases + _many_cases(case)
+
+
+def _one_may_spin(readers):
+    """Readers that spin on one processor would wait for each other."""
+    return {} if readers == 1 else {"without": ("untorn-spin",), "why": NO_ROOM}
+
+
+def _many_cases(case):
+    """Python is asked at both ends; 64 of its readers with 16 MiB would take minutes."""
+    counts = {size: (1, 4, 16, 64) for size in SIZES[:5]}
+    counts[MIB] = (1, 2, 4, 8, 16, 32, 64)
+
+    def asked(size, n):
+        return n in ((1, 8, 64) if size <= MIB else (1,))
+
+    return [
+        case("rewrite", size, readers=n, many=True, without=() if asked(size, n) else PYTHON)
+        for size in SIZES[:5]
+        for n in counts[size]
+    ]
 
 
 def quick_cases():

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Sections across cases: one figure against the size, the load or the number of something.
 
-Each has a table, peers down and values of x across, and a plot of it.  What was not measured, or
+Each has a table, peers down and values of x across.  Most have a plot of it, too; where there are
+several of the same kind, for several sizes, only the usual size has.  What was not measured, or
 has no place on a logarithmic axis (no read succeeded), is an empty cell and no point, and a note
 says why.
 """
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import run_figures as figures
 from report import quantile
-from run_text import number_text, share_text, size_text, time_text
+from run_text import number_text, share_text, size_id, size_text, time_text
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Across:
     y_axis: tuple
     text: object
     x_text: object = str
+    drawn: bool = True
 
 
 def _bandwidth(cell, case):
@@ -87,6 +89,63 @@ def _is_plain_commit(case):
 
 
 BUSY = "the writer without pause"
+READERS_AXIS = ("readers", "", "log")
+
+
+def _id(name, size, usual):
+    """Of a section that there is for several sizes; the usual one's has no size in it."""
+    return name if size == usual else "%s-%s" % (name, size_id(size))
+
+
+def _at_size(workload, size):
+    return lambda case: case.workload == workload and not case.many and case.bytes == size
+
+
+def _wake_by_readers(size):
+    return Across(
+        _id("wake-readers", size, 64),
+        "wake",
+        "Wake-up latency (p50) against the number of readers, " + size_text(size),
+        _at_size("wake", size),
+        lambda case: case.readers,
+        READERS_AXIS,
+        _p50,
+        TIME_AXIS,
+        time_text,
+        drawn=size == 64,
+    )
+
+
+def _whole_by_arrays(size):
+    return Across(
+        _id("snapshot-arrays", size, 4 << 10),
+        "snapshot",
+        "Snapshots that ended whole, against the number of arrays of " + size_text(size),
+        _at_size("snapshot", size),
+        lambda case: case.arrays,
+        ("arrays", "", "log"),
+        _success,
+        ("% whole", "", "linear"),
+        lambda value: share_text(value / 100),
+        drawn=size == 4 << 10,
+    )
+
+
+def _rate_by_readers(size):
+    return Across(
+        _id("readers-rate", size, 1 << 20),
+        "readers",
+        "Reads of %s, all readers together, %s" % (size_text(size), BUSY),
+        lambda case: case.many and case.bytes == size,
+        lambda case: case.readers,
+        READERS_AXIS,
+        _read_rate,
+        ("reads/s", "", "log"),
+        number_text,
+        drawn=size == 1 << 20,
+    )
+
+
 ALL = [
     _by_size(
         "read-rate",
@@ -145,38 +204,35 @@ ALL = [
         RATE_AXIS,
         _bandwidth_text,
     ),
-    Across(
-        "wake-readers",
+    *(_wake_by_readers(size) for size in (64, 64 << 10, 1 << 20)),
+    _by_size(
+        "wake-size",
         "wake",
-        "Wake-up latency (p50) against the number of readers",
-        lambda case: case.workload == "wake",
-        lambda case: case.readers,
-        ("readers", "", "log"),
+        "Wake-up latency (p50) of one reader against the size",
+        lambda case: case.workload == "wake" and case.readers == 1,
         _p50,
         TIME_AXIS,
         time_text,
     ),
-    Across(
-        "snapshot-arrays",
+    *(_whole_by_arrays(size) for size in (64, 4 << 10, 64 << 10)),
+    _by_size(
+        "snapshot-size",
         "snapshot",
-        "Snapshots that ended whole, against the number of arrays",
-        lambda case: case.workload == "snapshot",
-        lambda case: case.arrays,
-        ("arrays", "", "log"),
-        _success,
-        ("% whole", "", "linear"),
-        lambda value: share_text(value / 100),
-    ),
-    Across(
-        "readers-rate",
-        "readers",
-        "Reads of 1 MiB, all readers together, " + BUSY,
-        lambda case: case.many,
-        lambda case: case.readers,
-        ("readers", "", "log"),
+        "Snapshots of 16 arrays against the size of an array",
+        lambda case: case.workload == "snapshot" and case.arrays == 16,
         _read_rate,
-        ("reads/s", "", "log"),
+        ("snapshots/s", "", "log"),
         number_text,
+    ),
+    *(_rate_by_readers(size) for size in (64, 4 << 10, 64 << 10, 1 << 20, 16 << 20)),
+    _by_size(
+        "readers-size",
+        "readers",
+        "Reads by 64 readers together, " + BUSY,
+        lambda case: case.many and case.readers == 64,
+        _bandwidth,
+        RATE_AXIS,
+        _bandwidth_text,
     ),
 ]
 
@@ -238,7 +294,7 @@ def section(across, cases, results, group):
         series.append({"name": name, "points": [point for point in points if point]})
     if not rows:
         return None
-    return {
+    found = {
         "id": across.id,
         "group": group,
         "title": across.title,
@@ -246,10 +302,8 @@ def section(across, cases, results, group):
         "columns": ["peer"] + [across.x_text(across.x(case)) for case in cases],
         "rows": rows,
         "goals": [],
-        "plot": {
-            "title": across.title,
-            "x": _axis(across.x_axis),
-            "y": _axis(across.y_axis),
-            "series": series,
-        },
     }
+    if across.drawn:
+        axes = {"x": _axis(across.x_axis), "y": _axis(across.y_axis)}
+        found["plot"] = {"title": across.title, **axes, "series": series}
+    return found

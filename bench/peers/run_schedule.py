@@ -90,6 +90,7 @@ class Results:
 
     def add(self, case, peer, repetition, cell):
         self.runs.add(cell.get("run", ""))
+        cell = {**cell, "together": True} if case.many else cell
         if cell.get("version"):
             self.versions[peer] = cell["version"]
         if "unable" in cell:

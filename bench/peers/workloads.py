@@ -150,14 +150,15 @@ class Reading:
         )
 
     def _measure(self, start, end):
-        """A read that began before the start is counted if it ends after it."""
+        """A read that began before the start is counted, with all of its time, if it ends after it:
+        there may be no other."""
         while (before := time.monotonic_ns()) < end:
             arrays, attempts = self._read(end)
             now = time.monotonic_ns()
             if now < start:
                 self.last = round_of(arrays[0]) if arrays else 0
                 continue
-            self.spent += now - max(before, start)
+            self.spent += now - before
             self.attempts += attempts
             if arrays is None:
                 self.unfinished = 1

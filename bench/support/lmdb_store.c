@@ -5,7 +5,10 @@
  */
 #include "lmdb_store.h"
 
+#if BENCH_HAS_LMDB
+
 #include "machine.h"
+#include "report.h"
 #include "segment.h"
 
 #include <errno.h>
@@ -111,3 +114,13 @@ void bench_lmdb_get(struct bench_lmdb *store, void *to, size_t bytes) {
 const char *bench_lmdb_version(void) {
     return mdb_version(NULL, NULL, NULL);
 }
+
+int bench_lmdb_is_there(void) {
+    return 1;
+}
+
+void bench_lmdb_note(void) {
+    bench_note("%s on tmpfs, MDB_NOSYNC, MDB_NOMETASYNC and MDB_WRITEMAP", bench_lmdb_version());
+}
+
+#endif

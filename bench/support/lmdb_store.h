@@ -13,19 +13,36 @@
  *
  * All processes of an environment open it alike: "Do not mix processes with and without
  * MDB_WRITEMAP on the same environment."
+ *
+ * Where liblmdb-dev is not installed, or with -DBENCH_WITHOUT_LMDB, benchmarks are compiled with
+ * lmdb_absent.c in its place: BENCH_HAS_LMDB is 0 then, there is nothing to open, and the cells of
+ * LMDB are empty.
  */
 #ifndef BENCH_LMDB_STORE_H
 #define BENCH_LMDB_STORE_H
 
-#include <lmdb.h>
 #include <stddef.h>
 
+#if defined(BENCH_WITHOUT_LMDB) || !__has_include(<lmdb.h>)
+#define BENCH_HAS_LMDB 0
+#else
+#define BENCH_HAS_LMDB 1
+#include <lmdb.h>
+#endif
+
 struct bench_lmdb;
+
+/* Whether it can be measured; if it cannot, nothing below may be called but bench_lmdb_note(). */
+int bench_lmdb_is_there(void);
+
+/* A note under the section's title: which one, and how it is opened; or why there is none. */
+void bench_lmdb_note(void);
 
 /* A fresh directory in /dev/shm, to be removed with bench_lmdb_remove(). */
 void bench_lmdb_make(char path[64]);
 void bench_lmdb_remove(const char *path);
 
+#if BENCH_HAS_LMDB
 /* Never across a fork: open in each process.  Whatever fails ends the benchmark. */
 MDB_env *bench_lmdb_environment(const char *path, size_t map_bytes);
 
@@ -34,6 +51,7 @@ MDB_dbi bench_lmdb_database(MDB_txn *txn);
 
 /* Where to write the value of a key, until the next update or the commit. */
 void *bench_lmdb_reserve(MDB_txn *txn, MDB_dbi dbi, size_t key, size_t bytes, unsigned flags);
+#endif
 
 /* One value under one key, and a read transaction. */
 struct bench_lmdb *bench_lmdb_open(const char *path, size_t map_bytes);

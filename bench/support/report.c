@@ -63,6 +63,11 @@ static void row(const char *name, const char *figure, const char *spread, const 
     }
 }
 
+/* Of what was not measured. */
+static void row_empty(const char *name, const char *goal) {
+    row(name, "", "", "", goal ? goal : "", BENCH_NO_GOAL, "");
+}
+
 static void time_text(char *to, size_t size, double ns) {
     if (ns < 1e3)
         snprintf(to, size, "%.1f ns", ns);
@@ -77,6 +82,10 @@ void bench_row_time(const char *name, const struct bench_samples *samples, doubl
                     enum bench_verdict verdict) {
     char median[32], low[32], high[32], figure[80], spread[80], against_text[128] = "";
     char numbers[256];
+    if (samples->count == 0) {
+        row_empty(name, goal);
+        return;
+    }
     double ns = bench_quantile(samples, 0.5);
     time_text(median, sizeof(median), ns);
     time_text(low, sizeof(low), bench_quantile(samples, 0.25));

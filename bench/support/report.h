@@ -41,7 +41,8 @@ void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
  * `samples` are nanoseconds per operation.  `bytes` per operation adds a rate
- * (0: none).  `against` and `ratio` may be NULL.  `goal` may be NULL.
+ * (0: none).  `against` and `ratio` may be NULL.  `goal` may be NULL.  Without
+ * samples the row is empty, and a goal is neither met nor missed; a note has to say why.
  */
 void bench_row_time(const char *name, const struct bench_samples *samples, double bytes,
                     const char *against, const struct bench_ratio *ratio, const char *goal,

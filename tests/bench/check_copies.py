@@ -113,8 +113,11 @@ class Copies(unittest.TestCase):
     def test_what_goes_round_is_read_as_it_was_written(self):
         cell = self.cell("memcpy", "read", 4096, "--round")
         self.assertEqual((cell["peer"], cell["torn"]), ("memcpy-round", 0))
-        cell = self.cell("memcpy", "rewrite", 4096, "--round", "--rate", 1000)
-        self.assertGreater(cell["new"], 0)
+        # The writer may be without a processor for as long as is measured.
+        cells = (
+            self.cell("memcpy", "rewrite", 4096, "--round", "--rate", 1000) for _ in range(20)
+        )
+        self.assertTrue(any(cell["new"] > 0 for cell in cells))
         # The last of many commits, by whichever copy it is.
         self.assertEqual(self.cell("memcpy", "commit", 1 << 20, "--round")["torn"], 0)
 

@@ -313,6 +313,50 @@ class Percentiles(unittest.TestCase):
         self.assertEqual(section["notes"], ["untorn, 256 MiB: fewer than 100 calls were timed."])
 
 
+class Readers(unittest.TestCase):
+    """One reader that is compared with many is measured as they are."""
+
+    def test_the_rate_of_one_among_many_is_that_of_the_time_that_passed(self):
+        # Of a second 0.1 s were spent in 1000 reads.
+        one = cell(1000, spent_ns=1e8)
+        for id_, wanted in (("readers1-64B", 1000), ("rewrite-duty100-64B", 10000)):
+            case = case_named(id_)
+            found = results_of({case: {"untorn": one}}, ["untorn"])
+            row = tables.section(case, found)["rows"][0]
+            self.assertAlmostEqual(row["values"]["reads_per_s"], wanted, msg=id_)
+
+    def test_sizes_have_tables_of_their_own_and_one_plot_each_workload_and_axis(self):
+        cases = matrix.full_cases()
+        found = results_of(
+            {case: {p: cell(9) for p in PEERS if case.takes(p)} for case in cases if not case.part}
+        )
+        wanted = {"readers-rate": 5, "wake-readers": 3, "snapshot-arrays": 3}
+        for name, count in wanted.items():
+            kind = [one for one in plots.ALL if one.id.startswith(name)]
+            made = [plots.section(one, cases, found, "8") for one in kind]
+            self.assertEqual(len(made), count)
+            self.assertEqual(len({section["title"] for section in made}), count)
+            self.assertEqual([s["id"] for s in made if "plot" in s], [name])
+        for name in ("readers-size", "wake-size", "snapshot-size"):
+            (one,) = [one for one in plots.ALL if one.id == name]
+            section = plots.section(one, cases, found, "8")
+            sizes = [matrix.size_text(case.bytes) for case in cases if one.chosen(case)]
+            self.assertEqual(section["columns"], ["peer"] + sizes)
+            self.assertGreaterEqual(len(sizes), 3)
+
+    def test_all_sizes_and_numbers_are_measured(self):
+        ids = {case.id for case in matrix.full_cases()}
+        for size in ("64B", "4KiB", "64KiB", "1MiB", "16MiB"):
+            for count in (1, 4, 16, 64):
+                self.assertIn("readers%d-%s" % (count, size), ids)
+        for size in ("64B", "4KiB", "64KiB"):
+            for count in (2, 16, 256):
+                self.assertIn("snapshot-arrays%d-%s" % (count, size), ids)
+        for size in ("64B", "64KiB", "1MiB"):
+            for count in (1, 4, 16):
+                self.assertIn("wake-readers%d-%s" % (count, size), ids)
+
+
 class Layouts(unittest.TestCase):
     def test_a_table_says_of_what_its_arrays_are(self):
         words = "Arrays of 64-bit unsigned integers, "
@@ -355,12 +399,12 @@ class NotAsked(unittest.TestCase):
                     self.assertTrue(case.not_asked(peer), (case.id, peer))
 
     def test_across_cases_each_empty_cell_has_a_reason(self):
-        cases = [case for case in matrix.full_cases() if case.many]
+        across = next(one for one in plots.ALL if one.id == "readers-rate")
+        cases = [case for case in matrix.full_cases() if across.chosen(case)]
         cells = {case: {p: cell(9) for p in PEERS if case.takes(p)} for case in cases}
         found = results_of({case: dict(peers) for case, peers in cells.items()})
         del found.cells[cases[1], "lmdb"]
         found.reasons[cases[1], "lmdb"] = "no luck"
-        across = next(one for one in plots.ALL if one.id == "readers-rate")
         section = plots.section(across, cases, found, "8")
         rows = {row["peer"]: row["cells"] for row in section["rows"]}
         there = [bool(text) for text in rows["zarr-3"][1:]]

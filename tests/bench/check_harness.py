@@ -14,7 +14,7 @@ import tempfile
 import time
 import unittest
 
-from waiting import gone, wait_for
+from waiting import gone, heed_signals, wait_for
 
 TOP = os.environ.get("TOP") or os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 TOP = os.path.abspath(TOP)
@@ -41,7 +41,7 @@ class Runs(unittest.TestCase):
             file.write("#!/bin/sh\n" + text)
         os.chmod(path, 0o755)
 
-    def start(self, preexec=None, stderr=subprocess.PIPE, **environment):
+    def start(self, preexec=heed_signals, stderr=subprocess.PIPE, **environment):
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BENCH_")}
         environment = dict(clean, TOP=TOP, BUILD=self.build, **environment)
         command = [sys.executable, "-B", os.path.join(TOP, "bench/harness/run.py")]
@@ -178,7 +178,7 @@ class Runs(unittest.TestCase):
         child.kill()
         child.communicate(timeout=60)
         try:
-            self.assertTrue(wait_for(lambda: gone(program), 5))
+            self.assertTrue(wait_for(lambda: gone(program)))
         finally:
             os.kill(waiting, signal.SIGKILL)  # what the program leaves is its own affair
 
@@ -209,8 +209,8 @@ class Processes(unittest.TestCase):
                     self.said = file.read()
 
     def test_what_takes_too_long_is_stopped(self):
-        with self.assertRaisesRegex(process.Failed, "stopped after 1 s"):
-            self.run_one("echo $$; exec sleep 100", 1)
+        with self.assertRaisesRegex(process.Failed, "stopped after 3 s"):
+            self.run_one("echo $$; exec sleep 100", 3)
         self.assertTrue(wait_for(lambda: gone(int(self.said))))
 
     def test_what_it_leaves_behind_is_ended(self):

@@ -18,7 +18,7 @@ import tempfile
 import unittest
 
 from peer_programs import BENCH, HERE, compile_peer, run_cell
-from waiting import gone, wait_for
+from waiting import gone, heed_signals, wait_for
 
 sys.path[:0] = [os.path.join(BENCH, name) for name in ("harness", "peers", "support")]
 
@@ -69,7 +69,9 @@ class Runner(unittest.TestCase):
         command += ["--raw", self.path("raw"), "--sections", self.path("sections"), *arguments]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BENCH_")}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=dict(clean, **more), **pipes)
+        return subprocess.Popen(
+            command, env=dict(clean, **more), preexec_fn=heed_signals, **pipes
+        )
 
     def run_all(self, *arguments, **more):
         child = self.start(*arguments, **more)
@@ -179,7 +181,7 @@ class Runner(unittest.TestCase):
         child.kill()
         child.communicate(timeout=60)
         try:
-            self.assertTrue(wait_for(lambda: gone(pid), 5))
+            self.assertTrue(wait_for(lambda: gone(pid)))
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)

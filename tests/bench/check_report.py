@@ -334,7 +334,7 @@ class Lines(unittest.TestCase):
 class Rule(unittest.TestCase):
     """The rule of goals, as the C and the Python benchmarks have it."""
 
-    WANTED = ["met", "not met"] * 3 + ["too few pairs", "too few pairs", "met"]
+    WANTED = ["met", "not met"] * 3 + ["too few pairs", "too few pairs", "not measured", "met"]
 
     def run_c(self, directory):
         program, out = os.path.join(directory, "goals"), os.path.join(directory, "goals.tsv")
@@ -357,6 +357,9 @@ class Rule(unittest.TestCase):
         first = section["goals"][0]
         for field, value in (("ratio", 0.97), ("low", 0.93), ("high", 1.01), ("pairs", 15)):
             self.assertAlmostEqual(first[field], value, msg=field)
+        empty = next(row for row in section["rows"] if row["cells"][0] == "not measured")
+        self.assertEqual(empty["cells"][1:4] + empty["cells"][5:], [""] * 4)
+        self.assertEqual(empty["values"], {})
 
     def test_in_python(self):
         pairs = [0.90 + 0.01 * i for i in range(15)]

@@ -11,7 +11,7 @@ import time
 import unittest
 
 from peer_programs import BENCH, HERE, LIBRARY, TOP
-from waiting import wait_for
+from waiting import heed_signals, wait_for
 
 
 @unittest.skipIf(os.environ.get("SAN"), "the library needs the sanitizers")
@@ -34,7 +34,11 @@ class Scratch(unittest.TestCase):
     def test_nothing_is_left_of_what_is_still_written_to(self):
         for number in 5 * [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
             child = subprocess.Popen(
-                [self.program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                [self.program],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                preexec_fn=heed_signals,
             )
             try:
                 directory = child.stdout.readline().strip()

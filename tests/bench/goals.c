@@ -3,7 +3,8 @@
  * Rows as a benchmark writes them, for check_report.py: ratios of 14 and 15
  * pairs, from 0.90 up in steps of 0.01, against goals that their interval's ends
  * just reach or just miss.  The 95 % interval of 15 pairs goes from the 4th to
- * the 12th, 0.93 to 1.01; that of 2000 from the 956th, 10.46.
+ * the 12th, 0.93 to 1.01; that of 2000 from the 956th, 10.46.  One was not
+ * measured at all.
  */
 #include "support/report.h"
 
@@ -36,6 +37,10 @@ int main(void) {
     row("2000 at most 10.3", 2000, BENCH_AT_MOST, 10.3);
     row("14 at least 0.5", 14, BENCH_AT_LEAST, 0.5);
     row("14 at most 0.5", 14, BENCH_AT_MOST, 0.5);
+    static const struct bench_samples none;
+    const struct bench_ratio nothing = bench_paired_ratio(&none, &none);
+    bench_row_time("not measured", &none, 64, "this / one", &nothing, "at most 1",
+                   bench_ratio_goal(&nothing, BENCH_AT_MOST, 1));
     bench_row_text("counted", "0", NULL, "0", bench_goal(1));
     return 0;
 }

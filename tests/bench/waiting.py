@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for other processes, for the tests of the benchmarks."""
+"""Processes that are ended by signals, and waiting for them, for the tests of the benchmarks."""
 
+import signal
 import time
+
+
+def heed_signals():
+    """In a child, before it becomes another program: signals may be ignored by who runs the tests,
+    in the background or by nohup, and would stay so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def gone(pid):
@@ -13,7 +21,7 @@ def gone(pid):
         return True
 
 
-def wait_for(what, seconds=20):
+def wait_for(what, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if what():

@@ -24,6 +24,7 @@ import platform
 import struct
 import subprocess
 import sys
+import time
 
 import store_reader
 
@@ -428,11 +429,14 @@ def compare(segment_name, untorn, stored=False):
     return 1 if wrong or not count or (stored and not segment.fetched) else 0
 
 
-def uniform(segment_name, name, reads):
+def uniform(segment_name, name, least):
     segment = Segment(segment_name)
     index, definition = segment.catalogue()[name]
-    torn, generations, last = 0, set(), 0
-    for _ in range(reads):
+    torn, generations, last, reads = 0, set(), 0, 0
+    hung = time.monotonic() + 300
+    # And on until the writer, which may have no processor, has written.
+    while reads < least or (len(generations) < 2 and time.monotonic() < hung):
+        reads += 1
         descriptor, data = segment.get(index, definition)
         size = definition.itemsize
         torn += data != data[:size] * (len(data) // size)

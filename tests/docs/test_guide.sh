@@ -92,7 +92,8 @@ fi
 if "$python" -c 'import zarr' 2>/dev/null; then
     awk '/^## With a store/ { section = 1 } /^## Choosing/ { section = 0 }
          section && /^```python$/ { inside = 1; next } /^```/ { inside = 0 } inside' "$guide" >block.py
-    "$python" block.py | grep -qF '(4000, 1000)' || fail "the Python block printed something else"
+    "$python" block.py >output || fail "the Python block failed"
+    grep -qF '(4000, 1000)' output || fail "the Python block printed something else: $(cat output)"
 else
     echo "skipped: no zarr-python"
 fi

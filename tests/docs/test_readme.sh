@@ -133,7 +133,8 @@ for document in "${documents[@]}"; do
     { grep -oE '\]\([^) ]*#[^)]+\)' "$document" || true; } | sed 's/^](//; s/)$//' |
         { grep -v '^http' || true; } | while IFS='#' read -r target anchor; do
         file=${target:+$(dirname "$document")/$target}
-        anchors "${file:-$document}" | grep -qx -- "$anchor" ||
+        # Not through a pipe: grep ends before what it reads from has written all.
+        grep -qx -- "$anchor" <<<"$(anchors "${file:-$document}")" ||
             fail "$document: no heading #$anchor in ${target:-it}"
     done
 done

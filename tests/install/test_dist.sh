@@ -44,7 +44,8 @@ export UNTORN_SHM_DIR
 head -c 80 /dev/urandom >raw
 "$prefix/bin/untorn" put works a --dtype u1 --shape 80 <raw
 "$prefix/bin/untorn" get works a | tail -c 80 | cmp - raw
-"$prefix/bin/shmstat" works | grep -q '^works '
+"$prefix/bin/shmstat" works >shown
+grep -q '^works ' shown
 "$prefix/bin/untorn" rm works
 [ "untorn-$("$prefix/bin/untorn" --version | awk '{ print $2 }')" = "${archive%.tar.gz}" ] ||
     fail "$archive has another version in it"

@@ -33,8 +33,10 @@ use() { # name compiler flags...
     "$cc" -Wall -Wextra -Werror "${cflags[@]}" "$@" -o "$name-static" "${static_libs[@]}"
     LD_LIBRARY_PATH=$scratch/lib "./$name-shared"
     "./$name-static"
-    readelf -d "$name-shared" | grep -q 'NEEDED.*libuntorn.so.0'
-    ! readelf -d "$name-static" | grep -q 'NEEDED.*libuntorn'
+    readelf -d "$name-shared" >"$name-needs" # not into grep -q, which may end first
+    grep -q 'NEEDED.*libuntorn.so.0' "$name-needs"
+    readelf -d "$name-static" >"$name-needs"
+    ! grep -q 'NEEDED.*libuntorn' "$name-needs"
 }
 
 use c "${CC:-cc}" -std=c11 -D_POSIX_C_SOURCE=200809L consumer.c
@@ -66,7 +68,7 @@ for call in $calls; do
     [ "$(cat "share/man/man3/$call.3")" = ".so man3/untorn.3" ] || { echo "no page $call"; exit 1; }
 done
 if man -w ls >/dev/null 2>&1 || man --version >/dev/null 2>&1; then
-    man -M share/man untorn_read 2>/dev/null | grep -q . || { echo "man finds no untorn_read"; exit 1; }
+    [ -n "$(man -M share/man untorn_read 2>/dev/null)" ] || { echo "man finds no untorn_read"; exit 1; }
 fi
 for document in README.md deployment.md sizing.md troubleshooting.md protocol.md store.md; do
     [ -s "share/doc/untorn/$document" ] || { echo "no $document"; exit 1; }

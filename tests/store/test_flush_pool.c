@@ -142,6 +142,9 @@ static struct {
     unsigned made, synced;
     int fail_make, fail_sync; // the n-th, from 1
     unsigned synced_after;    // one failed
+    unsigned tried;           // syncs of chunk files, failed ones included
+    pthread_t first;          // who synced the first file of this batch
+    bool helped;              // others have synced files of a batch, too
     bool slow;
     unsigned syncing, most_syncing;
     bool directory_early; // a directory was synced while chunk files waited
@@ -192,6 +195,9 @@ static int watch_close(int fd) {
 static int count_fsync(int fd) {
     if (fd < 0 || fd >= DESCRIPTORS || !files.chunk[fd])
         return 0;
+    if (files.tried++ % UT_FILE_BATCH_FILES == 0)
+        files.first = pthread_self();
+    files.helped |= !pthread_equal(files.first, pthread_self());
     if (--files.fail_sync == 0) {
         errno = EIO;
         return -1;
@@ -282,7 +288,12 @@ static void fail_a_sync(untorn_writer_array *array, int failing) {
     must_be(UNTORN_E_SYSTEM, flushing_try());
     ut_files_replace(NULL);
     must(strstr(untorn_message(), "array \"a\": cannot sync /") != NULL, "%s", untorn_message());
-    must(files.synced == (unsigned)failing - 1 && files.synced_after == 0 && files.open == 0);
+    // Where three in a row took long, if only for want of a processor, others help; what these have
+    // begun, and begin until they are told, is of the same batch.
+    unsigned most =
+        files.helped ? ((unsigned)failing - 1) | (UT_FILE_BATCH_FILES - 1) : (unsigned)failing - 1;
+    must(files.synced >= (unsigned)failing - 1 && files.synced <= most && files.open == 0,
+         "%u synced, %u after the failure, %u open", files.synced, files.synced_after, files.open);
     flushing_commit();
 }
 

@@ -83,7 +83,8 @@ def test_real_counters():
     if os.path.exists("/proc/stat"):
         count = len(re.findall(r"^cpu\d", open("/proc/stat").read(), re.M))
         check(arrays["cpu"].shape[1:] == (count, 10), f"shape of cpu {arrays['cpu'].shape}")
-        check((np.diff(arrays["cpu"][:, :, 3].astype("i8"), axis=0) >= 0).all(), "idle time grows")
+        # Idle times may go back: the kernel reads them while the processors wake up.
+        check((np.diff(arrays["cpu"][:, :, 0].astype("i8"), axis=0) >= 0).all(), "user time grows")
 
 
 def test_interrupt_and_continue():

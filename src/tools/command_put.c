@@ -12,19 +12,6 @@
 
 #include <string.h>
 
-/* 0, or the exit status of wrong usage, which has been said: steps are for reading. */
-static int parse_region(const struct ut_arguments *arguments, struct ut_region *region) {
-    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), region);
-    if (exit_status)
-        return exit_status;
-    unsigned axis = ut_cli_region_stepped_axis(region);
-    if (axis == UNTORN_MAX_RANK)
-        return 0;
-    return ut_cli_say_usage("put: --region \"%s\" has a step of %lld on axis %u; what is written "
-                            "has no steps",
-                            region->text, (long long)region->axes[axis].step, axis);
-}
-
 /* Raw data have no header to contradict: bytes too many mean a wrong --shape. */
 static int check_raw_end(struct ut_input *input) {
     char byte;
@@ -48,6 +35,7 @@ static int fill_box(const struct ut_arguments *arguments, struct ut_input *input
                                    .rank = box->rank};
     memcpy(transfer.start, box->start, sizeof transfer.start);
     memcpy(transfer.count, box->count, sizeof transfer.count);
+    memcpy(transfer.step, box->step, sizeof transfer.step);
     int exit_status = ut_cli_transfer_run(&transfer);
     if (exit_status == 0 && ut_cli_source_is_raw(arguments))
         exit_status = check_raw_end(input);
@@ -91,7 +79,7 @@ static int find_box(const struct ut_arguments *arguments, const struct ut_npy *n
                     untorn_writer *writer, struct ut_box *box, untorn_writer_array **array) {
     const char *name = arguments->operands[1];
     struct ut_region region;
-    int exit_status = parse_region(arguments, &region);
+    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
     if (exit_status)
         return exit_status;
     unsigned rank;
@@ -157,7 +145,7 @@ static int run(const struct ut_arguments *arguments) {
         return ut_cli_say_usage("put: raw data need both --dtype and --shape");
     // Wrong usage is told before anything is waited for.
     struct ut_region region;
-    int exit_status = parse_region(arguments, &region);
+    int exit_status = ut_cli_region_parse(ut_cli_option(arguments, "region"), &region);
     if (exit_status)
         return exit_status;
     struct ut_input input;
@@ -192,15 +180,16 @@ const struct ut_command ut_cli_command_put = {
     .name = "put",
     .operands = "SEGMENT ARRAY [FILE.npy|-] [options]",
     .summary = "store an array, or a region of one, in one commit",
-    .notes = "FILE is an .npy image, or raw bytes with --dtype and --shape; by default standard\n"
-             "input. Segment and array are made if need be. An array that exists gets new data\n"
-             "and shape in one commit; its data type, rank and chunks are kept, and data of\n"
-             "another kind are refused unless --replace is given. If the input is truncated,\n"
-             "nothing is committed.\n"
-             "\n"
-             "REGION has a part for each axis, such as 0:100,5:6 or -10: (the last ten) or 5 (one\n"
-             "index, an axis that the data do not have); later axes are whole.\n"
-             "\n" UT_STORE_NOTES,
+    .notes =
+        "FILE is an .npy image, or raw bytes with --dtype and --shape; by default standard\n"
+        "input. Segment and array are made if need be. An array that exists gets new data\n"
+        "and shape in one commit; its data type, rank and chunks are kept, and data of\n"
+        "another kind are refused unless --replace is given. If the input is truncated,\n"
+        "nothing is committed.\n"
+        "\n"
+        "REGION has a part for each axis, such as 0:100,5:6 or -10: (the last ten) or ::8 (every\n"
+        "eighth) or 5 (one index, an axis that the data do not have); later axes are whole.\n"
+        "\n" UT_STORE_NOTES,
     .options = options,
     .least_operands = 2,
     .most_operands = 3,

@@ -80,13 +80,6 @@ int ut_cli_region_parse(const char *text, struct ut_region *region) {
     }
 }
 
-unsigned ut_cli_region_stepped_axis(const struct ut_region *region) {
-    for (unsigned i = 0; i < region->parts; i++)
-        if (region->axes[i].step != 1)
-            return i;
-    return UNTORN_MAX_RANK;
-}
-
 /* A bound as a place from the axis's beginning. */
 static bool place_bound(int64_t bound, uint64_t length, uint64_t *place) {
     if (bound < 0) {

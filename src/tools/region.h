@@ -47,9 +47,6 @@ struct ut_box {
 /* 0, or the exit status of wrong usage, which has been said.  NULL: everything. */
 int ut_cli_region_parse(const char *text, struct ut_region *region);
 
-/* The first axis that has a step other than 1, or UNTORN_MAX_RANK if none has. */
-unsigned ut_cli_region_stepped_axis(const struct ut_region *region);
-
 /* False, with a sentence in `why`, if the region does not fit the shape. */
 bool ut_cli_region_resolve(const struct ut_region *region, unsigned rank, const uint64_t *shape,
                            struct ut_box *box, char *why, size_t why_size);

@@ -6,6 +6,8 @@
  * i is the array's axis i, in Fortran order it is axis rank - 1 - i, and the only difference is in
  * the strides given to untorn_write().  File axis `split` is the first whose inner axes fit in a
  * block together; a block is a run along it at one index of the axes before.
+ *
+ * untorn_write() takes no steps: along axes that have one, a block is written an index at a time.
  */
 #include "tools/transfer.h"
 
@@ -82,6 +84,46 @@ static int read_block(struct walk *walk, size_t bytes) {
     return 0;
 }
 
+static int interrupted(void) {
+    return ut_cli_say_failed("interrupted; nothing was committed");
+}
+
+/* The next box of those that differ along axes with steps; false after the last. */
+static bool next_box(const struct ut_transfer *transfer, const uint64_t *count, uint64_t *index) {
+    for (unsigned axis = transfer->rank; axis-- > 0;) {
+        if (transfer->step[axis] <= 1)
+            continue;
+        if (++index[axis] < count[axis])
+            return true;
+        index[axis] = 0;
+    }
+    return false;
+}
+
+/* Write what is `first`, first + 1, ... along each axis of what is put, from `block`. */
+static int write_block(const struct ut_transfer *transfer, const uint64_t *first,
+                       const uint64_t *count, const int64_t *strides, const char *block) {
+    uint64_t index[UNTORN_MAX_RANK] = {0};
+    for (;;) {
+        uint64_t start[UNTORN_MAX_RANK], extent[UNTORN_MAX_RANK];
+        const char *source = block;
+        for (unsigned axis = 0; axis < transfer->rank; axis++) {
+            uint64_t step = transfer->step[axis];
+            extent[axis] = step > 1 ? 1 : count[axis];
+            start[axis] =
+                transfer->start[axis] + (first[axis] + index[axis]) * (step > 1 ? step : 1);
+            source += (int64_t)index[axis] * strides[axis];
+        }
+        untorn_status status = untorn_write(transfer->array, start, extent, strides, source);
+        if (status != UNTORN_OK)
+            return ut_cli_say_status(status);
+        if (!next_box(transfer, count, index))
+            return 0;
+        if (ut_cli_interrupted())
+            return interrupted();
+    }
+}
+
 /* One block: `length` elements along the split axis from `index`. */
 static int move_block(struct walk *walk, const uint64_t *index, uint64_t length) {
     const struct ut_transfer *transfer = walk->transfer;
@@ -90,18 +132,17 @@ static int move_block(struct walk *walk, const uint64_t *index, uint64_t length)
     if (exit_status)
         return exit_status;
 
-    uint64_t start[UNTORN_MAX_RANK], count[UNTORN_MAX_RANK];
+    uint64_t first[UNTORN_MAX_RANK], count[UNTORN_MAX_RANK];
     int64_t strides[UNTORN_MAX_RANK];
     int64_t stride = (int64_t)transfer->type.itemsize;
     for (unsigned i = transfer->rank; i-- > 0;) {
         unsigned axis = walk->axis_of[i];
-        start[axis] = transfer->start[axis] + (i <= walk->split ? index[i] : 0);
+        first[axis] = i <= walk->split ? index[i] : 0;
         count[axis] = i < walk->split ? 1 : i == walk->split ? length : file_length(walk, i);
         strides[axis] = stride;
         stride *= (int64_t)count[axis];
     }
-    untorn_status status = untorn_write(transfer->array, start, count, strides, walk->block);
-    return status == UNTORN_OK ? 0 : ut_cli_say_status(status);
+    return write_block(transfer, first, count, strides, walk->block);
 }
 
 /* The next index of the axes before the split; false after the last. */
@@ -127,7 +168,7 @@ int ut_cli_transfer_run(const struct ut_transfer *transfer) {
                 index[walk.split] = at;
             exit_status =
                 ut_cli_interrupted()
-                    ? ut_cli_say_failed("interrupted; nothing was committed")
+                    ? interrupted()
                     : move_block(&walk, index, walk.run < length - at ? walk.run : length - at);
         }
     } while (walk.total && exit_status == 0 && next_index(&walk, index));

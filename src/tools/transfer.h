@@ -22,6 +22,7 @@ struct ut_transfer {
     unsigned rank;
     uint64_t start[UNTORN_MAX_RANK];
     uint64_t count[UNTORN_MAX_RANK];
+    uint64_t step[UNTORN_MAX_RANK]; /* from one element to the next; 0 means 1, too */
 };
 
 /* Read the region's data and write them.  0, or an exit status; it has been said. */

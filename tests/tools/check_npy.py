@@ -237,10 +237,31 @@ def test_steps():
         for command in "get", "follow", "put":
             said = run(command, SEGMENT, "s", "--region", text, status=2).stderr
             check(reason in said, f"{command} --region {text}: {said!r}")
-    said = put("s", np.zeros((6, 9, 11)), "--region", ":,::2", status=2).stderr
-    check(b"step of 2 on axis 1" in said, f"put with a step: {said!r}")
-    put("s", array[:2] + 1, "--region", "0:2:1")
-    same(get("s", "--region", "::1"), np.concatenate([array[:2] + 1, array[2:]]), "a step of 1")
+
+
+def test_put_steps():
+    """What NumPy's assignment to the same region leaves, and one commit for all of it."""
+    random = np.random.default_rng(8)
+    array = any_array("f8", (6, 9, 11))
+    put("w", array, "--chunks", "4,2,5")
+    texts = ["::8", "0:2:1", ":,::2", "1:5:,::4,::3", "3,::4", "::4,3", "5:2:2", ":,-1:0:2",
+             "::2,-3::2,1"]
+    texts += [",".join(random_part(random, n) for n in array.shape) for _ in range(20)]
+    for i, text in enumerate(texts):
+        data = random.random(array[as_key(text)].shape)
+        if i % 3 == 0:
+            data = np.asfortranarray(data)
+        array[as_key(text)] = data
+        put("w", data, "--region", text)
+        same(get("w"), array, f"put --region {text}")
+    said = put("w", np.zeros((6, 4, 11)), "--region", ":,::2", status=1).stderr
+    check(b"has shape 6,5,11, the data have 6,4,11" in said, f"another shape: {said!r}")
+    same(get("w"), array, "after what was refused")
+    array = np.zeros((3, 24 << 20), "u1")  # more than one block
+    put("w", array, "--replace")
+    array[::2] = random.integers(0, 256, (2, 24 << 20), "u1")
+    put("w", array[::2], "--region", "::2")
+    same(get("w"), array, "put of more than a block")
 
 
 def test_long_steps():

@@ -421,7 +421,8 @@ UNTORN_API void untorn_reader_close(untorn_reader *reader);
 
 /*
  * Attach again after the segment was replaced.  Array handles stay usable:
- * each finds its array again by name.  Snapshots become invalid.  No other
+ * each finds its array again by name; one that has another data type or rank now
+ * has to be opened again (UNTORN_E_MISMATCH).  Snapshots become invalid.  No other
  * thread may use the reader meanwhile.  Errors as untorn_reader_open(); on
  * failure the reader is as before.
  */

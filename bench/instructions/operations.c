@@ -35,6 +35,7 @@ static untorn_array *small_view, *page_view, *blocks_view, *series_view, *many_v
 static untorn_writer_array *group[GROUP];
 static untorn_array *group_views[GROUP];
 static untorn_request requests[GROUP];
+static untorn_snapshot *held;
 static untorn_array *image_view, *lines_view;
 static char data[GROUP * 4096];
 static float image_data[IMAGE * IMAGE];
@@ -142,6 +143,10 @@ NOT_INLINE static void measured_snapshot_16_reads(void) {
     untorn_snapshot_close(snapshot);
 }
 
+NOT_INLINE static void measured_snapshot_16_group(void) {
+    BENCH_MUST(untorn_snapshot_read_group(held, NULL, requests, GROUP));
+}
+
 NOT_INLINE static void measured_group_16(void) {
     untorn_result result;
     BENCH_MUST(untorn_read_group(reader, requests, GROUP, &result));
@@ -210,6 +215,13 @@ static void commit_group(void) {
     BENCH_MUST(untorn_commit(writer, NULL));
 }
 
+/* Changed since the last time. */
+static void hold_group(void) {
+    untorn_snapshot_close(held);
+    commit_two();
+    BENCH_MUST(untorn_snapshot_open(reader, group_views, GROUP, UNTORN_NEWEST, &held));
+}
+
 /* --- running them --- */
 
 #define OPERATIONS(X)                                                                              \
@@ -232,7 +244,8 @@ static void commit_group(void) {
     X(peek, nothing)                                                                               \
     X(read_rows, nothing)                                                                          \
     X(read_column, nothing)                                                                        \
-    X(read_fortran, nothing)
+    X(read_fortran, nothing)                                                                       \
+    X(snapshot_16_group, hold_group)
 
 /* Entering it ends the operation's file.  Not empty, or calls of it could go. */
 #define DEFINE_FINISHED(name, before)                                                              \
@@ -327,6 +340,7 @@ int main(void) {
     set_up();
     warm_up();
     OPERATIONS(RUN)
+    untorn_snapshot_close(held);
     untorn_reader_close(reader);
     untorn_writer_close(writer);
     return 0;

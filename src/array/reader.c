@@ -352,17 +352,29 @@ void untorn_array_close(untorn_array *array) {
     ut_array_free(array);
 }
 
-untorn_status ut_array_resolve(untorn_array *array) {
-    if (array == NULL)
-        return ut_fail(UNTORN_E_ARGUMENT, "no array");
-    untorn_reader *reader = array->reader;
-    if (__builtin_expect(array->serial == reader->serial, 1))
+/* Whoever opened it goes by what it was: how long starts and strides are, and elements. */
+static untorn_status check_same_kind(const untorn_array *array, const ut_definition *now) {
+    const ut_definition *before = array->definition;
+    if (now->rank == before->rank && strcmp(now->dtype.text, before->dtype.text) == 0)
         return UNTORN_OK;
+    return ut_array_fail(array, UNTORN_E_MISMATCH,
+                         "has data type %s and %u axes now, not %s and %u: open it again",
+                         now->dtype.text, now->rank, before->dtype.text, before->rank);
+}
+
+/* Out of line: nearly every call of ut_array_resolve() ends before it. */
+__attribute__((noinline, cold)) static untorn_status find_again(untorn_array *array) {
+    untorn_reader *reader = array->reader;
     uint32_t index;
     ut_definition *definition;
     untorn_status status = look_up(reader, array->definition->name, &index, &definition);
     if (status != UNTORN_OK)
         return status;
+    status = check_same_kind(array, definition);
+    if (status != UNTORN_OK) {
+        ut_definition_drop(definition);
+        return status;
+    }
     ut_definition **former =
         realloc(array->former, (array->former_count + 1) * sizeof(ut_definition *));
     ut_header *header = ut_segment_header(reader->segment, index);
@@ -383,6 +395,14 @@ untorn_status ut_array_resolve(untorn_array *array) {
     array->guess = (ut_slot_guess){0};
     array->serial = reader->serial;
     return UNTORN_OK;
+}
+
+untorn_status ut_array_resolve(untorn_array *array) {
+    if (array == NULL)
+        return ut_fail(UNTORN_E_ARGUMENT, "no array");
+    if (__builtin_expect(array->serial == array->reader->serial, 1))
+        return UNTORN_OK;
+    return find_again(array);
 }
 
 untorn_status untorn_array_get_info(untorn_array *array, untorn_array_info *info) {

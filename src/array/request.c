@@ -27,7 +27,9 @@ static untorn_status make_room(untorn_request *request, const untorn_array *arra
     if (needed <= request->capacity && (request->destination != NULL || needed == 0))
         return UNTORN_OK;
     if (!(request->flags & UNTORN_GROW))
-        return ut_request_too_small(array, request->capacity, needed);
+        return needed <= request->capacity
+                   ? ut_array_fail(array, UNTORN_E_ARGUMENT, "no destination")
+                   : ut_request_too_small(array, request->capacity, needed);
     /* Room to grow into, so that a growing array does not mean a realloc for each read. */
     uint64_t capacity = needed + needed / 2 + 64;
     void *destination = realloc(request->destination, capacity);

@@ -3,6 +3,7 @@
  * Every documented error of every call, and that its sentence names the thing that
  * is wrong; that what failed changed nothing; and what NULLs and zeros mean.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "../support/must.h"
+#include "base/file_ops.h"
 #include "../support/names.h"
 #include "../support/scale.h"
 
@@ -171,6 +173,7 @@ static void other_files(void **state) {
     const char *segment = test_segment("others");
     const char *path = test_segment_path(segment, "");
     untorn_reader *reader = NULL;
+    untorn_inspection *inspection = NULL;
     must(mkdir(path, 0700) == 0, "mkdir %s", path);
     must_say(UNTORN_E_CORRUPT, "not a regular file", untorn_reader_open(segment, NULL, &reader));
     must(rmdir(path) == 0 && mkfifo(path, 0600) == 0, "mkfifo %s", path);
@@ -180,8 +183,46 @@ static void other_files(void **state) {
     must(file != NULL, "%s", path);
     must_say(UNTORN_E_CORRUPT, "not an Untorn segment", untorn_reader_open(segment, NULL, &reader));
     must(fputs("hello", file) >= 0 && fclose(file) == 0, "%s", path);
-    must_say(UNTORN_E_CORRUPT, "not an Untorn segment", untorn_reader_open(segment, NULL, &reader));
-    must(unlink(path) == 0 && reader == NULL, "a failed call wrote its result");
+    must_say(UNTORN_E_CORRUPT, "not an Untorn segment (5 bytes)",
+             untorn_reader_open(segment, NULL, &reader));
+    must_say(UNTORN_E_CORRUPT, "not an Untorn segment (5 bytes)",
+             untorn_inspect_open(segment, 0, &inspection));
+    must(unlink(path) == 0 && reader == NULL && inspection == NULL,
+         "a failed call wrote its result");
+}
+
+static ssize_t fails_to_read(int fd, void *bytes, size_t count, off_t offset) {
+    (void)fd, (void)bytes, (void)count, (void)offset;
+    errno = EIO;
+    return -1;
+}
+
+static ssize_t reads_a_part(int fd, void *bytes, size_t count, off_t offset) {
+    return ut_files_system.pread(fd, bytes, count / 2, offset);
+}
+
+// A segment that cannot be read is not called something else.
+static void files_that_cannot_be_read(void **state) {
+    (void)state;
+    static const struct {
+        ssize_t (*pread)(int fd, void *bytes, size_t count, off_t offset);
+        untorn_status status;
+        const char *said;
+    } cases[] = {{fails_to_read, UNTORN_E_SYSTEM, ": Input/output error"},
+                 {reads_a_part, UNTORN_E_CORRUPT, "truncated"}};
+    struct ut_file_ops table = ut_files_system;
+    untorn_reader *reader = NULL;
+    untorn_inspection *inspection = NULL;
+    struct world w = begin();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        table.pread = cases[i].pread;
+        ut_files_replace(&table);
+        must_say(cases[i].status, cases[i].said, untorn_reader_open(w.segment, NULL, &reader));
+        must_say(cases[i].status, cases[i].said, untorn_inspect_open(w.segment, 0, &inspection));
+        ut_files_replace(NULL);
+    }
+    must(reader == NULL && inspection == NULL, "a failed call wrote its result");
+    end(&w);
 }
 
 static void array_names(void **state) {
@@ -587,6 +628,7 @@ int main(void) {
         cmocka_unit_test(segment_names),
         cmocka_unit_test(opening_and_removing),
         cmocka_unit_test(other_files),
+        cmocka_unit_test(files_that_cannot_be_read),
         cmocka_unit_test(array_names),
         cmocka_unit_test(definitions),
         cmocka_unit_test(attributes_of_the_greatest_length),

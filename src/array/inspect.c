@@ -71,8 +71,6 @@ static untorn_status open_failed(const untorn_inspection *inspection, const char
 
 /* What nothing can be made of without. */
 static untorn_status check_readable(const char *who, const ut_superblock *super) {
-    if (super->magic != UT_MAGIC)
-        return ut_fail(UNTORN_E_CORRUPT, "%s: not an Untorn segment (wrong magic)", who);
     if (super->version != UT_FORMAT_VERSION)
         return ut_fail(UNTORN_E_VERSION, "%s: has format version %u, this library reads version %u",
                        who, super->version, UT_FORMAT_VERSION);
@@ -191,22 +189,18 @@ static untorn_status attach(untorn_inspection *inspection, const char *path) {
     segment->fd = ut_files->open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow, 0);
     if (segment->fd < 0)
         return open_failed(inspection, path, errno);
-    /* In this order, as the writer makes the file longer before it says so. */
     ut_superblock first;
     struct stat file;
-    ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);
-    if (ut_files->fstat(segment->fd, &file) != 0)
-        return ut_fail_errno(UNTORN_E_SYSTEM, errno, "%s: stat", segment->message_name);
-    if (!S_ISREG(file.st_mode))
-        return ut_fail(UNTORN_E_CORRUPT, "%s: %s is not a regular file", segment->message_name,
-                       path);
+    untorn_status status = ut_segment_look(segment->message_name, segment->fd, path, &first, &file);
+    if (status != UNTORN_OK)
+        return status;
     segment->device = file.st_dev;
     segment->inode = file.st_ino;
     uint64_t length = (uint64_t)file.st_size;
-    if (length < UT_HEAP_OFFSET || looked != (ssize_t)sizeof first)
+    if (length < UT_HEAP_OFFSET)
         return ut_fail(UNTORN_E_CORRUPT, "%s: truncated: %" PRIu64 " bytes", segment->message_name,
                        length);
-    untorn_status status = map_data(inspection, &first, length);
+    status = map_data(inspection, &first, length);
     if (status != UNTORN_OK)
         return status;
     if (inspection->dump)

@@ -358,6 +358,30 @@ static untorn_status attach_control(ut_segment *segment, bool required) {
     return UNTORN_OK;
 }
 
+static untorn_status truncated(const char *who, uint64_t length) {
+    return ut_fail(UNTORN_E_CORRUPT, "%s: truncated: %" PRIu64 " bytes", who, length);
+}
+
+untorn_status ut_segment_look(const char *who, int fd, const char *path, ut_superblock *first,
+                              struct stat *file) {
+    memset(first, 0, sizeof *first);
+    /* In this order: the writer makes the file longer before it says so, and never shorter than it
+     * said. */
+    ssize_t looked = ut_files->pread(fd, first, sizeof *first, 0);
+    int error = errno;
+    if (ut_files->fstat(fd, file) != 0)
+        return ut_fail_errno(UNTORN_E_SYSTEM, errno, "%s: stat", who);
+    if (!S_ISREG(file->st_mode))
+        return ut_fail(UNTORN_E_CORRUPT, "%s: %s is not a regular file", who, path);
+    if (looked < 0)
+        return ut_fail_errno(status_of_errno(error), error, "%s: cannot read %s", who, path);
+    if (looked < (ssize_t)sizeof first->magic)
+        return ut_fail(UNTORN_E_CORRUPT, "%s: not an Untorn segment (%zd bytes)", who, looked);
+    if (first->magic != UT_MAGIC)
+        return ut_fail(UNTORN_E_CORRUPT, "%s: not an Untorn segment (wrong magic)", who);
+    return looked == (ssize_t)sizeof *first ? UNTORN_OK : truncated(who, (uint64_t)looked);
+}
+
 untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool write, bool control) {
     memset(segment, 0, sizeof *segment);
     segment->fd = segment->control_fd = -1;
@@ -377,36 +401,18 @@ untorn_status ut_segment_attach(ut_segment *segment, const char *name, bool writ
         return ut_fail_errno(status_of_errno(errno), errno, "segment \"%s\": cannot open %s", name,
                              path);
     }
-    /* Learn the size from a first look, then map all of it.  The look comes before the length: the
-     * writer makes the file longer before it says so, and never shorter than it said. */
-    ut_superblock first = {0};
+    /* Learn the size from a first look, then map all of it. */
+    ut_superblock first;
     struct stat file;
-    ssize_t looked = ut_files->pread(segment->fd, &first, sizeof first, 0);
-    if (ut_files->fstat(segment->fd, &file) != 0) {
-        status = ut_fail_errno(UNTORN_E_SYSTEM, errno, "segment \"%s\": stat", name);
+    status = ut_segment_look(segment->message_name, segment->fd, path, &first, &file);
+    if (status != UNTORN_OK)
         goto detach;
-    }
-    if (!S_ISREG(file.st_mode)) {
-        status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": %s is not a regular file", name, path);
-        goto detach;
-    }
-    if (first.magic != UT_MAGIC) {
-        status =
-            ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": not an Untorn segment (wrong magic)", name);
-        goto detach;
-    }
     if ((uint64_t)file.st_size < UT_MIN_SIZE) {
-        status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": truncated: %lld bytes", name,
-                         (long long)file.st_size);
+        status = truncated(segment->message_name, (uint64_t)file.st_size);
         goto detach;
     }
     segment->device = file.st_dev;
     segment->inode = file.st_ino;
-
-    if (looked != (ssize_t)sizeof first) {
-        status = ut_fail(UNTORN_E_CORRUPT, "segment \"%s\": cannot read the superblock", name);
-        goto detach;
-    }
     status = check_superblock(name, &first, (uint64_t)file.st_size);
     if (status != UNTORN_OK)
         goto detach;

@@ -18,6 +18,7 @@
 #include "base/atomic_order.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #define UT_SUFFIX_DATA ""
@@ -70,6 +71,11 @@ uint64_t ut_segment_signature(void);
 /* Build a segment with an empty catalogue under temporary names and publish it.
  * The caller holds the writer's lock.  UNTORN_E_SEGMENT_EXISTS if the name is taken. */
 untorn_status ut_segment_create(const char *name, const ut_segment_options *options);
+
+/* The first look at a file that may be a segment's data: the superblock, which has the magic, and
+ * how long the file is.  `who` begins the messages. */
+untorn_status ut_segment_look(const char *who, int fd, const char *path, ut_superblock *first,
+                              struct stat *file);
 
 /* Map a segment and check its superblock.  One that is still being made from a store is
  * UNTORN_E_NO_SEGMENT to readers.  `write`: for the writer, whose

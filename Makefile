@@ -12,7 +12,7 @@
 #   make check-large    the same tests with arrays of gigabytes, in minutes
 #   make check-arm64    compiled for ARM64 and run under emulation
 #   make check-interop  whether other Zarr programs, which it installs, read what is flushed
-#   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir=
+#   make install        DESTDIR= prefix= libdir= includedir= bindir= mandir= docdir= pythondir=
 #   make uninstall      the same variables        make man      the manual pages, in build/man
 #   make dist           untorn-VERSION.tar.gz of the last commit, in build/
 #   make clean
@@ -38,6 +38,7 @@ includedir ?= $(prefix)/include
 datarootdir ?= $(prefix)/share
 mandir     ?= $(datarootdir)/man
 docdir     ?= $(datarootdir)/doc/untorn
+pythondir  ?= $(datarootdir)/untorn
 bashcompletiondir ?= $(datarootdir)/bash-completion/completions
 INSTALL    ?= install
 CLANG_FORMAT ?= clang-format
@@ -338,15 +339,19 @@ doc_part_dirs := $(sort $(notdir $(patsubst %/,%,$(dir $(doc_parts)))))
 install: all man
 	$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(libdir)/pkgconfig' '$(DESTDIR)$(includedir)' \
 	    '$(DESTDIR)$(mandir)/man1' '$(DESTDIR)$(mandir)/man3' '$(DESTDIR)$(mandir)/man5' \
-	    '$(DESTDIR)$(docdir)' '$(DESTDIR)$(bashcompletiondir)'
+	    '$(DESTDIR)$(docdir)' '$(DESTDIR)$(pythondir)' '$(DESTDIR)$(bashcompletiondir)'
 	$(INSTALL) -m 644 include/untorn.h '$(DESTDIR)$(includedir)'
 	$(INSTALL) -m 644 $(B)/libuntorn.a $(shared) '$(DESTDIR)$(libdir)'
 	ln -sf $(notdir $(shared)) '$(DESTDIR)$(libdir)/$(soname)'
 	ln -sf $(notdir $(shared)) '$(DESTDIR)$(libdir)/libuntorn.so'
 	$(if $(tools),$(INSTALL) -m 755 $(tools) '$(DESTDIR)$(bindir)')
 	sed -e 's|@prefix@|$(prefix)|' -e 's|@libdir@|$(libdir)|' -e 's|@version@|$(version)|' \
-	    -e 's|@includedir@|$(includedir)|' src/untorn.pc.in >$(B)/untorn.pc
+	    -e 's|@includedir@|$(includedir)|' -e 's|@pythondir@|$(pythondir)|' \
+	    src/untorn.pc.in >$(B)/untorn.pc
 	$(INSTALL) -m 644 $(B)/untorn.pc '$(DESTDIR)$(libdir)/pkgconfig'
+	@# The module loads the library that it came with, wherever the loader looks.
+	sed 's|"$(soname)"|"$(libdir)/$(soname)"|' src/python/untorn.py >$(B)/untorn.py
+	$(INSTALL) -m 644 $(B)/untorn.py '$(DESTDIR)$(pythondir)'
 	@# It names docdir, which may be another now than when it was made.
 	$(man_in) docs/man/untorn.1.in >$(B)/man/untorn.1
 	for n in 1 3 5; do \
@@ -370,11 +375,14 @@ uninstall:
 	    '$(DESTDIR)$(libdir)/libuntorn.so' '$(DESTDIR)$(libdir)/pkgconfig/untorn.pc' \
 	    '$(DESTDIR)$(bindir)/untorn' '$(DESTDIR)$(bindir)/shmstat' \
 	    '$(DESTDIR)$(bashcompletiondir)/untorn' '$(DESTDIR)$(bashcompletiondir)/shmstat'
+	rm -f '$(DESTDIR)$(pythondir)/untorn.py' '$(DESTDIR)$(pythondir)'/__pycache__/untorn.cpython-*
 	@for page in $(notdir $(man_pages)) $(addsuffix .3,$(calls)); do \
 	    rm -f '$(DESTDIR)$(mandir)'/man$${page##*.}/$$page; done
 	@for document in $(notdir $(documents)); do rm -f '$(DESTDIR)$(docdir)'/$$document; done
 	@for part in $(doc_parts:docs/%=%); do rm -f '$(DESTDIR)$(docdir)'/$$part; done
 	@for d in $(doc_part_dirs) ''; do rmdir '$(DESTDIR)$(docdir)'/$$d 2>/dev/null || true; done
+	@case '$(pythondir)' in */untorn) \
+	    rmdir '$(DESTDIR)$(pythondir)/__pycache__' '$(DESTDIR)$(pythondir)' 2>/dev/null || true ;; esac
 
 # The same bytes for the same commit, whoever makes it: git archive takes names, modes and times
 # from the commit, and gzip -n leaves out its own.

@@ -6,9 +6,12 @@ with require, write, append, commit and flush; a reader with reads of one array 
 of one commit, and waits.  A failed call raises Error, with the library's sentence.  Snapshots,
 steps and filling chunks in place are left to C.
 
-One file, to be copied beside a program or put on PYTHONPATH.  It loads libuntorn.so.0, from where
-the system's loader looks or from $UNTORN_LIBRARY; tests/python/ compares the structures below with
-the header.  Calls release Python's lock while they run.
+One file, which `make install` puts where PYTHONPATH can name it.  It loads the library beside which
+it was installed, else libuntorn.so.0 from where the system's loader looks, or $UNTORN_LIBRARY;
+tests/python/ compares the structures below with the header.  Calls release Python's lock while they
+run.
+
+What C trusts its caller with is checked here, but that threads keep apart.
 """
 
 import ctypes
@@ -26,9 +29,10 @@ TO_END = 2**64 - 1  # a count: up to the axis's end
 ON_DEMAND = -1  # a flush_interval
 _GROW = 1
 _KIND_ARRAY = 2
-_NO_SEGMENT, _INTERRUPTED = 20, 42  # UNTORN_E_...
+_NO_SEGMENT, _NO_ARRAY, _TIMEOUT, _INTERRUPTED = 20, 22, 41, 42  # UNTORN_E_...
+_SLICE = 0.5  # s; see _wait()
 
-_library = ctypes.CDLL(os.environ.get("UNTORN_LIBRARY", "libuntorn.so.0"))
+_library = ctypes.CDLL(os.environ.get("UNTORN_LIBRARY") or "libuntorn.so.0")
 _free = ctypes.CDLL(None).free
 _free.argtypes, _free.restype = [c_void_p], None
 for _name in "untorn_message", "untorn_status_text":
@@ -41,15 +45,18 @@ for _name in "untorn_writer_commit", "untorn_reader_commit":
 class Error(Exception):
     """A call failed: its untorn_status, and the sentence of untorn_message()."""
 
-    def __init__(self, status):
+    def __init__(self, status, sentence):
         self.status = status
-        super().__init__(_library.untorn_message().decode(errors="replace"))
+        super().__init__(status, sentence)
+
+    def __str__(self):
+        return self.args[1]
 
 
 def _call(name, *arguments):
     status = getattr(_library, name)(*arguments)
     if status:
-        raise Error(status)
+        raise Error(status, _library.untorn_message().decode(errors="replace"))
 
 
 class WriterOptions(ctypes.Structure):
@@ -179,14 +186,27 @@ def _lengths(values, rank=None):
     values = tuple(values)
     if rank is not None and len(values) != rank:
         raise ValueError(f"{values} has {len(values)} parts, the array has {rank} axes")
-    for value in values:
-        if not 0 <= value <= TO_END:
-            raise ValueError(f"{values}: {value} is not a length")
-    return (c_uint64 * len(values))(*values)
+    return (c_uint64 * len(values))(*map(_length, values))
 
 
-def _text(value):
-    return None if value is None else os.fsencode(value)
+def _length(value):
+    """Or another number; ctypes would take any, modulo 2**64."""
+    if not 0 <= value <= TO_END:
+        raise ValueError(f"{value} is not between 0 and 2**64 - 1")
+    return value
+
+
+def _known_axis(axis, rank):
+    if not 0 <= axis < rank:
+        raise ValueError(f"there is no axis {axis}, the array has {rank}")
+
+
+def _text(text):
+    """C's form of a name, or of a path, which is bytes; None stays None."""
+    text = text.encode() if isinstance(text, str) else text
+    if text is not None and 0 in text:
+        raise ValueError(f"{text} has a NUL in it")
+    return text
 
 
 def _json(attributes):
@@ -196,18 +216,36 @@ def _json(attributes):
 def _options(structure, given):
     options = structure(struct_size=ctypes.sizeof(structure))
     for name, value in given.items():
-        if name not in dict(structure._fields_):
+        if name not in dict(structure._fields_[1:]) or name.startswith("notify"):
             raise TypeError(f"there is no option {name}")
-        setattr(options, name, _text(value) if name == "store" else value)
+        if name == "store" and value is not None:
+            value = _text(os.fsencode(value))
+        setattr(options, name, value)
+        if getattr(options, name) != value:
+            raise ValueError(f"{name} cannot be {value}")
     return options
+
+
+def _dtype(dtype):
+    """As NumPy's, refused if the text for it, which is all that the library gets, tells less."""
+    dtype = np.dtype(dtype)
+    if dtype.fields is not None or dtype.subdtype is not None:
+        plain = f"V{dtype.itemsize}"
+        raise ValueError(f"{dtype} has parts: use arrays of {plain!r}, by .view({plain!r})")
+    return dtype
 
 
 class _Handle:
     """Something that is closed: explicitly, by `with`, or when nothing refers to it any more."""
 
-    def __init__(self, opened, close):
-        self._opened = opened
-        self._closing = weakref.finalize(self, getattr(_library, close), opened)
+    def __init__(self, close, opening, *arguments):
+        self._opened = c_void_p()
+        self._closing = weakref.finalize(self, getattr(_library, close), self._opened)
+        try:
+            opening(*arguments, byref(self._opened))
+        except BaseException:  # that of Ctrl-C comes when all is open
+            self.close()
+            raise
 
     @property
     def _handle(self):
@@ -225,14 +263,21 @@ class _Handle:
         self.close()
 
 
+class _Transaction:
+    """What defined arrays go with if it is aborted."""
+
+    def __init__(self):
+        self.aborted, self.defined = False, set()
+
+
 class Writer(_Handle):
     """The writer of a segment.  Options are those of untorn_writer_options: size, store, ..."""
 
     def __init__(self, segment, **options):
-        handle = c_void_p()
         options = _options(WriterOptions, options)
-        _call("untorn_writer_open", _text(segment), byref(options), byref(handle))
-        super().__init__(handle, "untorn_writer_close")
+        opening = _call, "untorn_writer_open", _text(segment), byref(options)
+        super().__init__("untorn_writer_close", *opening)
+        self._transaction = _Transaction()
 
     def require(
         self,
@@ -246,13 +291,13 @@ class Writer(_Handle):
         codec=None,
     ):
         """Open the array, or define it if it is not there: a WriterArray."""
-        dtype, rank = np.dtype(dtype), len(shape)
-        fill = None if fill is None else np.array(fill, dtype).tobytes()
+        dtype, rank, name = _dtype(dtype), len(shape), _text(name)
+        fill = None if fill is None else np.array(fill, dtype).reshape(()).tobytes()
         names = None
         if dims is not None:
             if len(dims) != rank:
                 raise ValueError(f"{dims} has {len(dims)} names, the array has {rank} axes")
-            names = (c_char_p * rank)(*[None if d is None else d.encode() for d in dims])
+            names = (c_char_p * rank)(*map(_text, dims))
         definition = Definition(
             struct_size=ctypes.sizeof(Definition),
             dtype=dtype.str.encode(),
@@ -265,13 +310,18 @@ class Writer(_Handle):
             codec=_text(codec),
         )
         array = c_void_p()
-        _call("untorn_require", self._handle, name.encode(), byref(definition), byref(array))
-        return WriterArray(self, array, dtype, rank)
+        known = _library.untorn_writer_array_open(self._handle, name, byref(array)) != _NO_ARRAY
+        _call("untorn_require", self._handle, name, byref(definition), byref(array))
+        if not known:
+            self._transaction.defined.add(name)
+        since = self._transaction if name in self._transaction.defined else None
+        return WriterArray(self, array, dtype, rank, since)
 
     def commit(self):
         """Make everything changed since the last commit visible, at one instant: its number."""
         commit = c_uint64()
         _call("untorn_commit", self._handle, byref(commit))
+        self._transaction = _Transaction()
         return commit.value
 
     def flush(self):
@@ -282,17 +332,22 @@ class Writer(_Handle):
 
     def abort(self):
         """Forget what was changed since the last commit, and the arrays that were defined."""
+        self._transaction.aborted = True
         _library.untorn_abort(self._handle)
+        self._transaction = _Transaction()
 
 
 class WriterArray:
     """An array as its writer has it.  Nothing of it is seen by readers before Writer.commit()."""
 
-    def __init__(self, writer, handle, dtype, rank):
+    def __init__(self, writer, handle, dtype, rank, since):
         self._writer, self._array, self.dtype, self.rank = writer, handle, dtype, rank
+        self._since = since
 
     @property
     def _handle(self):
+        if self._since and self._since.aborted:
+            raise ValueError("this array's definition was aborted: require() it again")
         return self._writer._handle and self._array
 
     @property
@@ -318,8 +373,7 @@ class WriterArray:
         """Grow the array along `axis` by what `rows` has."""
         rows = self._source(rows, "what is appended")
         shape = self.shape
-        if not 0 <= axis < self.rank:
-            raise ValueError(f"there is no axis {axis}, the array has {self.rank}")
+        _known_axis(axis, self.rank)
         if any(a != axis and n != shape[a] for a, n in enumerate(rows.shape)):
             raise ValueError(f"{rows.shape} cannot be appended to {shape} on axis {axis}")
         count = c_uint64(rows.shape[axis])
@@ -334,15 +388,28 @@ class WriterArray:
 
 def _wait(name, before, timeout, *after):
     """A wait with a timeout in seconds, None for ever.  Handlers of signals run in between; unless
-    one raises an exception, as that of Ctrl-C does, the wait goes on."""
-    end = None if timeout is None else time.monotonic() + timeout
+    one raises an exception, as that of Ctrl-C does, the wait goes on.  In slices, because a signal
+    ends none that comes before it sleeps or while it spins."""
+    end = math.inf if timeout is None else time.monotonic() + timeout
     while True:
-        left = -1 if end is None else max(0, int((end - time.monotonic()) * 1e9))
+        left = end - time.monotonic()
+        part = c_int64(int(max(0, min(left, _SLICE)) * 1e9))
         try:
-            return _call(name, *before, c_int64(left), *after)
+            return _call(name, *before, part, *after)
         except Error as error:
-            if error.status != _INTERRUPTED:
+            if error.status != _INTERRUPTED and (error.status != _TIMEOUT or left <= _SLICE):
                 raise
+
+
+def _open_reader(segment, options, timeout, handle):
+    end = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            return _call("untorn_reader_open", segment, options, handle)
+        except Error as error:  # there is nothing yet that could wake anybody
+            if error.status != _NO_SEGMENT or time.monotonic() >= end:
+                raise
+        time.sleep(0.01)
 
 
 class Reader(_Handle):
@@ -350,30 +417,21 @@ class Reader(_Handle):
 
     def __init__(self, segment, timeout=0, **options):
         """Waits for `timeout` seconds (None: for ever) if there is no such segment yet."""
-        handle = c_void_p()
         options = _options(ReaderOptions, options)
-        end = None if timeout is None else time.monotonic() + timeout
-        while True:
-            try:
-                _call("untorn_reader_open", _text(segment), byref(options), byref(handle))
-                break
-            except Error as error:  # there is nothing yet that could wake anybody
-                late = end is not None and time.monotonic() >= end
-                if error.status != _NO_SEGMENT or late:
-                    raise
-            time.sleep(0.01)
-        super().__init__(handle, "untorn_reader_close")
+        opening = _open_reader, _text(segment), byref(options), timeout
+        super().__init__("untorn_reader_close", *opening)
+        self._closing.atexit = False  # daemon threads may be reading still
 
     def array(self, name):
         """Open an array: what is returned is for one thread at a time."""
         array = c_void_p()
-        _call("untorn_array_open", self._handle, name.encode(), byref(array))
+        _call("untorn_array_open", self._handle, _text(name), byref(array))
         return Array(self, array)
 
     def wait_array(self, name, timeout=None):
         """As array(), once there is an array of this name; timeouts are in seconds."""
-        array, name = c_void_p(), name.encode()
-        _wait("untorn_wait_array", (self._handle, name), timeout, byref(array))
+        array = c_void_p()
+        _wait("untorn_wait_array", (self._handle, _text(name)), timeout, byref(array))
         return Array(self, array)
 
     def names(self):
@@ -397,7 +455,7 @@ class Reader(_Handle):
         result, count = Result(), c_size_t(len(requests))
         try:
             _call("untorn_read_group", self._handle, requests, count, byref(result))
-        except Error:
+        except BaseException:
             for request in requests:
                 if request.flags & _GROW:
                     _free(request.destination)
@@ -410,7 +468,7 @@ class Reader(_Handle):
 
     def wait_commit(self, commit, timeout=None):
         """Wait until the last commit is `commit` or a later one."""
-        _wait("untorn_wait_commit", (self._handle, c_uint64(commit)), timeout)
+        _wait("untorn_wait_commit", (self._handle, c_uint64(_length(commit))), timeout)
 
     def check(self):
         """Raise Error if no writer is alive, or the segment was removed or replaced."""
@@ -428,15 +486,25 @@ def _taken(request, array):
     if not size:
         _free(request.destination)
         return np.empty(shape, array.dtype)
-    memory = _memory(size, request.destination)
-    return np.frombuffer(memory, array.dtype, math.prod(shape)).reshape(shape)
+    return np.asarray(_Memory(request.destination, shape, array.dtype.str))
 
 
-def _memory(size, address):
-    """`size` bytes of malloc()'s that are freed when nothing refers to them any more."""
-    memory = (ctypes.c_char * size).from_address(address)
-    weakref.finalize(memory, _free, address).atexit = False
-    return memory
+class _Memory:
+    """An array in malloc()'s memory, which is freed when nothing refers to it any more."""
+
+    def __init__(self, address, shape, typestr):
+        self._address = address
+        self.__array_interface__ = dict(
+            version=3, data=(address, False), shape=shape, typestr=typestr
+        )
+
+    def __del__(self, free=_free):
+        free(self._address)
+
+
+def _close_array(reader_closing, handle):
+    if reader_closing.alive:
+        _library.untorn_array_close(handle)
 
 
 class Array:
@@ -444,6 +512,8 @@ class Array:
 
     def __init__(self, reader, handle):
         self._reader, self._array = reader, handle
+        self._closing = weakref.finalize(self, _close_array, reader._closing, handle)
+        self._closing.atexit = False
         info = ArrayInfo()
         _call("untorn_array_get_info", handle, byref(info))
         self.name, self.rank = info.name.decode(), info.rank
@@ -452,12 +522,10 @@ class Array:
         names = info.dimension_names
         self.dims = tuple(n and n.decode() for n in names[: self.rank]) if names else None
 
-    def __del__(self):
-        if self._reader._closing.alive:
-            _library.untorn_array_close(self._array)
-
     @property
     def _handle(self):
+        if not self._closing.alive:  # this one is a copy
+            raise ValueError("this Array is closed")
         return self._reader._handle and self._array
 
     def peek(self):
@@ -488,6 +556,8 @@ class Array:
         if out is not None:
             if out.dtype != self.dtype or not out.flags.carray:
                 raise ValueError(f"out is not a C-contiguous array of {self.dtype} to write to")
+            if count is not None and tuple(count) != out.shape:
+                raise ValueError(f"count {count} is not the shape of out, {out.shape}")
             request.flags, count = 0, out.shape
             request.destination, request.capacity = out.ctypes.data, out.nbytes
         request.start, request.count = _lengths(start, self.rank), _lengths(count, self.rank)
@@ -497,8 +567,10 @@ class Array:
 
     def wait(self, generation, timeout=None):
         """Wait until the array's generation is above `generation`."""
-        _wait("untorn_wait", (self._handle, c_uint64(generation)), timeout)
+        _wait("untorn_wait", (self._handle, c_uint64(_length(generation))), timeout)
 
     def wait_length(self, length, axis=0, timeout=None):
         """Wait until the array has at least `length` elements along `axis`."""
-        _wait("untorn_wait_length", (self._handle, c_uint(axis), c_uint64(length)), timeout)
+        _known_axis(axis, self.rank)
+        before = self._handle, c_uint(axis), c_uint64(_length(length))
+        _wait("untorn_wait_length", before, timeout)

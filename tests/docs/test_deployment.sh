@@ -8,19 +8,9 @@
 # Environment: TOP, BUILD.
 set -euo pipefail
 : "${TOP:?}" "${BUILD:?}"
-scratch=$(mktemp -d)
-shm=$(mktemp -d /dev/shm/untorn-test-deployment.XXXXXX 2>/dev/null) || { shm=$scratch/shm; mkdir "$shm"; }
+. "$TOP/tests/support/scratch.sh"
 chmod 755 "$shm"
-export UNTORN_SHM_DIR=$shm
 PATH=$(cd "$BUILD" && pwd):$PATH
-writer=
-clean_up() {
-    [ -z "$writer" ] || { kill -KILL "$writer" && wait "$writer"; } 2>/dev/null || true
-    rm -rf "$scratch" "$shm"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM HUP
-fail() { echo "$*"; exit 1; }
 page=$TOP/docs/deployment.md
 block() { # language, a text on its first lines
     awk -v fence="\`\`\`$1" -v mark="$2" '
@@ -106,7 +96,6 @@ else
 fi
 kill -TERM "$writer"
 wait "$writer" || fail "SIGTERM did not end the recorder with status 0: $?"
-writer=
 [ "$(state_of live)" = closed ] || fail "after SIGTERM the writer is $(state_of live)"
 untorn verify "$scratch/live.store" 2>/dev/null
 # A last flush was made: the store has the segment's last row.
@@ -172,7 +161,6 @@ if untorn append far kernel/time --dtype i8 </dev/null 2>"$scratch/error"; then 
 grep -q 'is its writer' "$scratch/error" || fail "message: $(cat "$scratch/error")"
 kill -KILL "$writer"
 wait "$writer" 2>/dev/null || true
-writer=
 is_dead() { [ "$(state_of far)" = dead ]; }
 wait_for is_dead
 rm -f "$shm"/untorn.far*

@@ -8,14 +8,8 @@
 set -euo pipefail
 : "${TOP:?}" "${BUILD:?}"
 cc=${CC:-cc}
-scratch=$(mktemp -d)
-# The guide's segment has a fixed name: give it a directory of its own, in memory if possible.
-shm=$(mktemp -d /dev/shm/untorn-test-guide.XXXXXX 2>/dev/null) || { shm=$scratch/shm && mkdir "$shm"; }
-export UNTORN_SHM_DIR=$shm
+. "$TOP/tests/support/scratch.sh"
 export PATH=$BUILD:$PATH
-trap 'rm -rf "$scratch" "$shm"' EXIT
-trap 'exit 1' INT TERM HUP
-fail() { echo "$*"; exit 1; }
 guide=$TOP/docs/guide.md
 cd "$scratch"
 

@@ -9,19 +9,7 @@
 set -euo pipefail
 : "${TOP:?}" "${BUILD:?}"
 cc=${CC:-cc}
-scratch=$(mktemp -d)
-mkdir "$scratch/shm"
-# The README's segment has a fixed name: give it a directory of its own, in memory if possible.
-shm=$(mktemp -d /dev/shm/untorn-test-readme.XXXXXX 2>/dev/null) || shm=$scratch/shm
-export UNTORN_SHM_DIR=$shm
-producer=
-clean_up() {
-    [ -z "$producer" ] || { kill -KILL "$producer" && wait "$producer"; } 2>/dev/null || true
-    rm -rf "$scratch" "$shm"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM HUP
-fail() { echo "$*"; exit 1; }
+. "$TOP/tests/support/scratch.sh"
 readme=$TOP/README.md
 
 echo "== figures"
@@ -74,7 +62,6 @@ done
 cat "$scratch/output"
 kill -KILL "$producer"
 wait "$producer" 2>/dev/null || true
-producer=
 status=0
 timeout 150 "$scratch/consumer" >"$scratch/output" 2>"$scratch/error" || status=$?
 [ "$status" = 1 ] && [ "$(wc -l <"$scratch/output")" = 1 ] && grep -q 'died' "$scratch/error" ||

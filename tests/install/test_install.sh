@@ -17,6 +17,8 @@ trap 'rm -rf "$scratch"' EXIT
 export PKG_CONFIG_PATH=$scratch/lib/pkgconfig
 make=${MAKE:-make}
 
+# By its path from there: make would take one with spaces for several.
+BUILD=${BUILD#"$TOP"/}
 "$make" -C "$TOP" --no-print-directory install prefix="$scratch"
 cp "$TOP/tests/install/consumer.c" "$scratch"
 cp "$scratch/consumer.c" "$scratch/consumer.cpp"
@@ -56,6 +58,25 @@ mkdir shm
 UNTORN_SHM_DIR=$scratch/shm "$scratch/bin/untorn" create here
 UNTORN_SHM_DIR=$scratch/shm "$scratch/bin/shmstat" --no-header | grep '^here '
 
+echo "== Python"
+python=${PYTHON:-python3}
+if "$python" -c 'import sys, numpy; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then
+    modules=$(pkg-config --variable=pythondir untorn)
+    env -u UNTORN_LIBRARY -u PYTHONDONTWRITEBYTECODE -u PYTHONPYCACHEPREFIX \
+        UNTORN_SHM_DIR="$scratch/shm" PYTHONPATH="$modules" "$python" - "$scratch/lib/" <<'END'
+import sys
+import untorn
+with untorn.Writer("python") as writer, untorn.Reader("python") as reader:
+    writer.require("x", (3,)).write([1, 2, 3])
+    writer.commit()
+    assert reader.array("x").read()[0].tolist() == [1, 2, 3]
+assert sys.argv[1] + "libuntorn.so" in open("/proc/self/maps").read(), "another library"
+END
+    [ -n "$(ls "$modules"/__pycache__)" ] # for uninstalling
+else
+    echo "no Python 3.8 with NumPy"
+fi
+
 echo "== manual pages, documents, completion"
 for page in man1/untorn.1 man1/shmstat.1 man3/untorn.3 man5/untorn-segment.5 man5/untorn-store.5 \
     man5/untorn-manifest.5; do
@@ -85,6 +106,7 @@ nothing_left() {
 "$make" -C "$TOP" --no-print-directory uninstall prefix="$scratch"
 nothing_left bin lib include share
 [ ! -e share/doc/untorn ] || { echo "left after uninstall: share/doc/untorn"; exit 1; }
+[ ! -e share/untorn ] || { echo "left after uninstall: share/untorn"; exit 1; }
 
 echo "== DESTDIR"
 where=(DESTDIR="$scratch/stage" prefix=/usr libdir=/usr/lib/x86_64-linux-gnu
@@ -93,7 +115,7 @@ mkdir -p stage/usr/bin
 echo other >stage/usr/bin/other
 "$make" -C "$TOP" --no-print-directory install "${where[@]}" >/dev/null
 for file in bin/untorn lib/x86_64-linux-gnu/libuntorn.so lib/x86_64-linux-gnu/pkgconfig/untorn.pc \
-    share/man/man1/untorn.1 share/doc/libuntorn-dev/sizing.md include/untorn.h; do
+    share/untorn/untorn.py share/man/man1/untorn.1 share/doc/libuntorn-dev/sizing.md include/untorn.h; do
     [ -e "stage/usr/$file" ] || { echo "no /usr/$file"; exit 1; }
 done
 ! grep -rl "$scratch" stage || { echo "DESTDIR was written into files"; exit 1; }

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What src/python/untorn.py promises: reads give back what was written, of all data types and
 shapes; reads of several arrays are of one commit while a writer runs; waits wait, and end; what
-fails says so as an exception; handles that were closed are refused; memory of reads is given
-back."""
+fails says so as an exception; handles that were closed are refused, and so is what C could not
+survive; memory of reads is given back."""
+
+import copy
 
 import gc
 import os
+import pickle
 import resource
 import signal
 import subprocess
@@ -93,7 +96,7 @@ def check_refusals():
         fails(25, "has data type <i4, not <f8", writer.require, "group/x", (1, 1), "f8")
         fails(3, "big-endian", writer.require, "big", (1,), ">f8")
         fails(ValueError, "2 names", writer.require, "names", (1,), dims=["a", "b"])
-        fails(ValueError, "is not a length", writer.require, "length", (-1,))
+        fails(ValueError, "-1 is not between", writer.require, "length", (-1,))
         rows = writer.require("rows", (4, 3))
         writer.commit()
         fails(ValueError, "cannot be appended", rows.append, np.ones((2, 4)))
@@ -114,6 +117,115 @@ def check_refusals():
     fails(ValueError, "Writer is closed", writer.commit)
     with untorn.Reader("types") as reader:
         fails(43, "closed", reader.check)
+
+
+def check_mistakes():
+    """What the C library leaves to its caller."""
+    fails(ValueError, "size cannot be -1", untorn.Writer, "types", size=-1)
+    fails(ValueError, "versions cannot be", untorn.Writer, "types", versions=2**32 + 4)
+    fails(ValueError, "NUL", untorn.Writer, "types", store="a\0b")
+    fails(TypeError, "no option notify", untorn.Writer, "types", notify=1)
+    with untorn.Writer("types") as writer, untorn.Reader("types") as reader:
+        fails(ValueError, "NUL", writer.require, "a\0b", (1,))
+        fails(ValueError, "NUL", writer.require, "nul", (1,), dims=["a\0b"])
+        fails(ValueError, "NUL", reader.array, "a\0b")
+        fails(ValueError, "reshape", writer.require, "fill", (1,), fill=[])
+        fails(ValueError, "reshape", writer.require, "fill", (1,), fill=[1, 2])
+        fails(ValueError, "has parts", writer.require, "parts", (1,), [("a", "i4"), ("o", "O")])
+        fails(ValueError, "has parts", writer.require, "parts", (1,), ("f4", (2,)))
+        rows, twice = [writer.require("defined", (2, 3)) for _ in range(2)]
+        writer.abort()
+        fails(ValueError, "aborted", rows.write, np.ones((2, 3)))
+        fails(ValueError, "aborted", twice.resize, (1, 3))
+        rows = writer.require("defined", (2, 3))
+        writer.commit()
+        writer.abort()
+        rows.write(np.ones((2, 3)))  # what was committed stays usable
+        writer.commit()
+        x = reader.array("defined")
+        fails(ValueError, "not the shape of out", x.read, count=(2, 2), out=np.empty((2, 3)))
+        fails(ValueError, "-1 is not between", x.wait, -1)
+        fails(ValueError, "-1 is not between", reader.wait_commit, -1)
+        fails(ValueError, "no axis -1", x.wait_length, 1, axis=-1)
+        x.wait(0, timeout=1e30)
+        twin = copy.copy(x)
+        same(twin.read()[0], np.ones((2, 3)))
+        del x
+        fails(ValueError, "Array is closed", twin.read)
+    error = pickle.loads(pickle.dumps(untorn.Error(27, "another")))
+    assert isinstance(error, untorn.Error) and (error.status, str(error)) == (27, "another")
+
+
+def check_replaced():
+    """The arrays that a reader has open are of other data types in the segment that comes next."""
+    name = os.environ["UNTORN_SHM_DIR"] + "/untorn.replaced"
+    with untorn.Writer("replaced") as writer:
+        writer.require("x", (3,), "u1")
+        writer.commit()
+    reader = untorn.Reader("replaced")
+    x = reader.array("x")
+    os.remove(name)
+    with untorn.Writer("replaced") as writer:
+        writer.require("x", (3, 5), "f8")
+        writer.commit()
+        fails(46, "replaced", reader.check)
+        reader.reattach()
+        fails(25, "open it again", x.read)
+        fails(25, "open it again", reader.read, [x])
+        same(reader.array("x").read()[0], np.zeros((3, 5)))
+
+
+def check_interrupts():
+    """Ctrl-C while a writer opens leaves none open, and ends waits that spin."""
+    call = untorn._call
+
+    def interrupted(name, *arguments):
+        call(name, *arguments)
+        raise KeyboardInterrupt
+
+    untorn._call = interrupted
+    try:
+        untorn.Writer("types")
+    except KeyboardInterrupt as error:
+        kept = error  # with its traceback, as an interactive Python does
+    untorn._call = call
+    untorn.Writer("types").close()
+    del kept
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with untorn.Writer("types"), untorn.Reader("types", spin=2**63 - 1) as reader:
+        x = reader.array("rows")
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        fails(KeyboardInterrupt, "", x.wait, x.peek().generation)
+
+
+FOLLOWER = """
+import threading, untorn
+reader = untorn.Reader("types")
+x = reader.array("rows")
+began = threading.Event()
+
+def follow():
+    while True:
+        began.set()
+        try:
+            x.wait(x.peek().generation, timeout=0.01)
+        except untorn.Error:
+            pass
+
+threading.Thread(target=follow, daemon=True).start()
+began.wait()
+kept = x.read()[0]
+"""
+
+
+def check_exit():
+    """A program may end while a thread of it waits."""
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", FOLLOWER], check=True, timeout=HUNG)
 
 
 PRODUCER = """
@@ -226,6 +338,10 @@ for check in [
     check_types,
     check_metadata,
     check_refusals,
+    check_mistakes,
+    check_replaced,
+    check_interrupts,
+    check_exit,
     check_commits,
     check_waits,
     check_fork,

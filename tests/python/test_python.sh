@@ -13,18 +13,9 @@ has() { "$python" -c "import sys, $1; sys.exit(sys.version_info < (3, 8))" 2>/de
 has numpy || python=/usr/bin/python3
 has numpy || { echo "skipped: no Python 3.8 with NumPy"; exit 77; }
 
-scratch=$(mktemp -d)
-shm=$(mktemp -d /dev/shm/untorn-test-python.XXXXXX 2>/dev/null) || { shm=$scratch/shm && mkdir "$shm"; }
-export UNTORN_SHM_DIR=$shm PATH=$BUILD:$PATH PYTHONPATH=$TOP/src/python PYTHONDONTWRITEBYTECODE=1
+. "$TOP/tests/support/scratch.sh"
+export PATH=$BUILD:$PATH PYTHONPATH=$TOP/src/python PYTHONDONTWRITEBYTECODE=1
 export UNTORN_LIBRARY=$BUILD/libuntorn.so
-producer=
-clean_up() {
-    [ -z "$producer" ] || { kill -KILL "$producer" && wait "$producer"; } 2>/dev/null || true
-    rm -rf "$scratch" "$shm"
-}
-trap clean_up EXIT
-trap 'exit 1' INT TERM HUP
-fail() { echo "$*"; exit 1; }
 cd "$scratch"
 
 echo "== structures"
@@ -56,7 +47,7 @@ for number in "UNTORN_MAX_RANK $("$python" -c 'import untorn; print(untorn.MAX_R
     "UNTORN_GROW $("$python" -c 'import untorn; print(untorn._GROW)')"; do
     grep -qE "^#define ${number}u?( |$)" "$TOP/include/untorn.h" || fail "the header has no $number"
 done
-for status in INTERRUPTED:42 NO_SEGMENT:20; do
+for status in INTERRUPTED:42 NO_SEGMENT:20 NO_ARRAY:22 TIMEOUT:41; do
     grep -q "X(UNTORN_E_${status%:*}, ${status#*:}," "$TOP/include/untorn.h" || fail "other numbers: $status"
 done
 grep -q 'UNTORN_KIND_ARRAY = 2 ' "$TOP/include/untorn.h" || fail "UNTORN_KIND_ARRAY is not 2"
@@ -93,7 +84,6 @@ else
     echo "skipped: no zarr-python"
 fi
 wait "$producer" || fail "the producer failed"
-producer=
 untorn get weather station/wind --region -1: | tail -c 24 | od -An -tf8 -w8 -v | sort -u | tr -d ' ' |
     grep -qx 499 || fail "the last row is not the last"
 # Every `.name(` and `Name(` of the table is there.

@@ -12,6 +12,8 @@
 #
 # Each test has directories of its own, below those that TMPDIR and UNTORN_SHM_DIR name and under
 # the same names, which are removed after it: children that are killed on purpose clean up nothing.
+#
+# Tests see the same environment wherever they run: locale, umask, limits and signals are set here.
 set -u
 
 limit=${UNTORN_TEST_TIMEOUT:-900}
@@ -46,7 +48,9 @@ make_directories() {
     shm=$(mktemp -d "${UNTORN_SHM_DIR:-/dev/shm}/untorn-test.XXXXXX" 2>/dev/null) ||
         { shm=$scratch/shm && mkdir "$shm"; } || exit 1
     chmod 1777 "$scratch" "$shm" || exit 1
-    export TMPDIR=$scratch UNTORN_SHM_DIR=$shm
+    # As the library gives them back: without links and double slashes.
+    TMPDIR=$(realpath "$scratch") && UNTORN_SHM_DIR=$(realpath "$shm") || exit 1
+    export TMPDIR UNTORN_SHM_DIR
 }
 
 run_one() {
@@ -55,14 +59,9 @@ run_one() {
     log=$BUILD/results/$name.log
     mkdir -p "$(dirname "$log")"
     begin=$(date +%s%N)
-    # ThreadSanitizer of this age does not know every address layout: give it a fixed one.
-    local fixed=()
-    if [ "${SAN:-}" = thread ] && setarch -R true 2>/dev/null; then
-        fixed=(setarch -R)
-    fi
     # In braces, for bash to say "Killed" nowhere but below.
     # shellcheck disable=SC2086 # the runner may have arguments
-    { timeout -k 10 "$limit" "${fixed[@]}" ${UNTORN_TEST_RUNNER:-} "$program" >"$log" 2>&1 </dev/null; } 2>/dev/null
+    { timeout -k 10 "$limit" ${UNTORN_TEST_RUNNER:-} "$program" >"$log" 2>&1 </dev/null; } 2>/dev/null
     status=$?
     took=$(( ($(date +%s%N) - begin) / 10000000 ))
     took=$(printf '%d.%02d' $((took / 100)) $((took % 100)))
@@ -83,6 +82,64 @@ run_one() {
     printf '%s\n' "$text"
 }
 
+# What a user, a shell or a CI system may have set otherwise.
+same_environment() {
+    # Ranges such as [a-z] are of ASCII, messages in English, text in UTF-8.
+    unset LANGUAGE CDPATH GREP_OPTIONS POSIXLY_CORRECT GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+    export LC_ALL=C.UTF-8
+    umask 022
+    ulimit -S -c 0
+    # Without a limit of the stack the kernel lays out memory as it once did, which sanitizers do not know.
+    [ "$(ulimit -S -s)" != unlimited ] || ulimit -S -s 8192
+}
+
+# Whether a file in the directory can be executed: tests compile programs.
+can_execute() {
+    local file can=1
+    file=$(mktemp "$1/untorn-test.XXXXXX" 2>/dev/null) || return
+    printf '#!/bin/sh\n' >"$file" && chmod 755 "$file" && "$file" 2>/dev/null && can=0
+    rm -f "$file"
+    return "$can"
+}
+
+# Whether the kernel spreads addresses more widely than over 2^28 pages (vm.mmap_rnd_bits, which only
+# root may read).
+is_widely_spread() {
+    for _ in 1 2 3 4 5 6 7 8; do
+        ! grep -q '^7[0-9a-d]' /proc/self/maps || return 0
+    done
+    return 1
+}
+
+# Segments in memory, unless that is small: in containers /dev/shm often has 64 MiB.
+choose_shm() {
+    local free
+    [ -z "${UNTORN_SHM_DIR:-}" ] || return 0
+    free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
+    [ "${free:-0}" -lt 512 ] || return 0
+    echo "note: /dev/shm has ${free:-0} MiB free: what is to be in memory is on the disk, and slow"
+    export UNTORN_SHM_DIR=${TMPDIR:-/tmp}
+}
+
+# Sanitizers of some age do not know every layout of addresses: sets `fixed` to what gives programs
+# the same one each time.  Fails if they need that and it is not to be had, as in many containers.
+fix_layout() {
+    fixed=()
+    if [ -z "${SAN:-}" ] || { [ "$SAN" != thread ] && ! is_widely_spread; }; then
+        return 0
+    fi
+    if setarch -R true 2>/dev/null; then
+        fixed=(setarch -R)
+        return 0
+    fi
+    is_widely_spread || return 0
+    local program=$BUILD/results/layout-probe
+    echo 'int main(void) { return 0; }' | ${CC:-cc} -fsanitize="$SAN" -x c -o "$program" - || return
+    for _ in {1..100}; do
+        timeout 10 "$program" >/dev/null 2>&1 || return
+    done
+}
+
 if [ "${1:-}" = --one ]; then
     make_directories
     run_one "$2"
@@ -92,8 +149,14 @@ fi
 : "${BUILD:?}" "${TOP:?}"
 export BUILD TOP
 export TSAN_OPTIONS="die_after_fork=0:${TSAN_OPTIONS:-}"
+same_environment
 rm -rf "$BUILD/results"
 mkdir -p "$BUILD/results"
+if ! can_execute "${TMPDIR:-/tmp}"; then
+    export TMPDIR=$BUILD/tmp
+    mkdir -p "$TMPDIR"
+fi
+choose_shm
 
 chosen=()
 for program in "$@"; do
@@ -107,7 +170,16 @@ if [ ${#chosen[@]} = 0 ]; then
     echo "no test is named ${TESTS:-*}" >&2
     exit 1
 fi
-printf '%s\0' "${chosen[@]}" | xargs -0 -n 1 -P "${JOBS:-2}" "$0" --one
+if ! fix_layout; then
+    echo "SKIP  all: addresses are spread more widely than the sanitizer knows, and setarch -R is refused"
+    echo "0 passed, 0 failed, ${#chosen[@]} skipped"
+    exit 0
+fi
+# Signals that whoever runs this ignores, such as SIGPIPE, tests would ignore, too.
+if env --default-signal=HUP,INT,QUIT,PIPE,TERM,XFSZ true 2>/dev/null; then
+    fixed+=(env --default-signal=HUP,INT,QUIT,PIPE,TERM,XFSZ)
+fi
+printf '%s\0' "${chosen[@]}" | "${fixed[@]}" xargs -0 -n 1 -P "${JOBS:-2}" "$0" --one
 
 # Counted from the files, so that a test whose result is missing is a failed one.
 results() {

@@ -12,7 +12,7 @@ set -euo pipefail
 cc=${CC:-cc}
 scratch=$(mktemp -d)
 # A store of many small files, each synced: in memory if possible.
-stores=$(mktemp -d /dev/shm/untorn-test-layout.XXXXXX 2>/dev/null) || stores=$scratch
+stores=$(mktemp -d "${UNTORN_SHM_DIR:-/dev/shm}/layout.XXXXXX" 2>/dev/null) || stores=$scratch
 store=$stores/store
 segment=test-layout-$$
 writer=

@@ -6,7 +6,7 @@
 set -euo pipefail
 : "${TOP:?}" "${BUILD:?}"
 scratch=$(mktemp -d)
-shm=$(mktemp -d /dev/shm/untorn-test-completion.XXXXXX 2>/dev/null) || shm=$scratch/shm
+shm=$(mktemp -d "${UNTORN_SHM_DIR:-/dev/shm}/completion.XXXXXX" 2>/dev/null) || shm=$scratch/shm
 mkdir -p "$shm" "$scratch/work/stores" "$scratch/empty"
 trap 'rm -rf "$scratch" "$shm"' EXIT
 trap 'exit 1' INT TERM HUP

@@ -21,7 +21,7 @@ passed=0 failed=0 skipped=0
 
 scratch=$(mktemp -d)
 # Segments of its own, in memory if possible, which nothing that is killed can leave behind.
-UNTORN_SHM_DIR=$(mktemp -d /dev/shm/untorn-interop.XXXXXX 2>/dev/null) || UNTORN_SHM_DIR=$scratch/shm
+UNTORN_SHM_DIR=$(mktemp -d "${UNTORN_SHM_DIR:-/dev/shm}/interop.XXXXXX" 2>/dev/null) || UNTORN_SHM_DIR=$scratch/shm
 mkdir -p "$UNTORN_SHM_DIR"
 export UNTORN_SHM_DIR
 clean_up() { rm -rf "$scratch" "$UNTORN_SHM_DIR"; }
@@ -36,6 +36,8 @@ step() {
     "$@" || status=$?
     if [ "$status" = 0 ]; then
         passed=$((passed + 1))
+    elif [ "$status" = 77 ]; then
+        skip "$title: not of the version that docs/interop.md is about"
     else
         failed=$((failed + 1))
         echo "FAILED: $title (exit status $status)"
@@ -77,7 +79,8 @@ venv() {
     rm -rf "$directory"
     echo "Installing $directory"
     "$python" -m venv "$directory" &&
-        "$directory/bin/pip" install -q --disable-pip-version-check -r "$wanted" &&
+        "$directory/bin/pip" install -q --disable-pip-version-check --retries 2 \
+            --only-binary numpy,numcodecs,tensorstore -r "$wanted" &&
         cp "$wanted" "$directory/complete"
 }
 
@@ -107,20 +110,25 @@ write_cases() {
     "$scratch/write_cases" "$scratch/v2" 2 && "$scratch/write_cases" "$scratch/v3" 3
 }
 
-# read_all NAME PYTHON: a client's lines for the stores and for the exported ones.
+# read_all NAME PYTHON [VERSION]: a client's lines for the stores and for the exported ones.  With
+# VERSION, that of a distribution's client: another one may refuse other things than the table says.
 read_all() {
-    local name=$1 python=$2 kind status=0
+    local name=$1 python=$2 version=${3:-} kind status=0
     for kind in store export; do
         timeout 120 "$python" "$here/read_$name.py" "$scratch" "$kind" >"$scratch/lines" \
             2>"$scratch/messages" || status=$?
         if [ "$status" != 0 ]; then
             cat "$scratch/messages"
-            return "$status"
+            break
         fi
         [ "$kind" = export ] || head -n 1 "$scratch/messages"
         echo "$kind:"
         "$python" "$here/check_table.py" "$TOP/docs/interop.md" "$scratch/lines" || status=1
     done
+    if [ "$status" != 0 ] && [ -n "$version" ] &&
+        ! head -n 1 "$scratch/messages" | grep -qF -e "$version"; then
+        return 77
+    fi
     return "$status"
 }
 
@@ -177,10 +185,10 @@ if [ "$failed" = 0 ]; then
     if venv zarr3; then with_zarr3; else
         skip "zarr-python 3, TensorStore, xarray and dask cannot be installed"; fi
     if debian osgeo.gdal python3-gdal; then
-        step "GDAL reads all cases" read_all gdal /usr/bin/python3
+        step "GDAL reads all cases" read_all gdal /usr/bin/python3 "GDAL 3.6."
     else skip "GDAL cannot be installed"; fi
     if debian netCDF4 python3-netcdf4; then
-        step "netCDF reads all cases" read_all netcdf /usr/bin/python3
+        step "netCDF reads all cases" read_all netcdf /usr/bin/python3 "libnetcdf 4.9.0"
     else skip "netCDF cannot be installed"; fi
     step "the stores are as they were written" verify
 fi

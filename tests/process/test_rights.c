@@ -5,7 +5,6 @@
  * this needs root; without it all but the mapping is skipped.
  */
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,9 +14,8 @@
 #include "../support/ledger.h"
 #include "../support/must.h"
 #include "../support/names.h"
+#include "../support/nobody.h"
 #include "../support/scale.h"
-
-#define NOBODY 65534
 
 // The mappings of the segment's files that are writable.
 static unsigned writable_mappings(const char *segment, unsigned *all) {
@@ -67,14 +65,10 @@ static void P7_the_data_is_mapped_read_only(void **state) {
     must_ok(untorn_segment_remove(ledger->segment));
 }
 
-static void become_nobody(void) {
-    must(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0, "setuid");
-}
-
 static int read_as_nobody(void *argument, int report, int orders) {
     struct ledger *ledger = argument;
     struct ledger_reader reader;
-    become_nobody();
+    test_become_nobody();
     ledger_attach(&reader, ledger, 0);
     must(ledger_check(&reader), "overtaken by a silent writer");
     must(ledger_check_snapshot(&reader), "overtaken by a silent writer");
@@ -119,7 +113,7 @@ static void open_with_mode(struct ledger_writer *writer, struct ledger *ledger, 
 static void P7_read_permission_is_enough_to_read_and_wait(void **state) {
     (void)state;
     skip_under_tsan();
-    if (geteuid() != 0)
+    if (!test_can_be_nobody(test_shm_dir()))
         skip_because("needs root to become somebody else");
     struct ledger *ledger = test_shared(sizeof *ledger);
     struct ledger_writer writer;
@@ -150,7 +144,7 @@ static int be_refused(void *argument, int report, int orders) {
     untorn_reader *reader = NULL;
     (void)report;
     (void)orders;
-    become_nobody();
+    test_become_nobody();
     must_say(UNTORN_E_PERMISSION, ledger->segment,
              untorn_reader_open(ledger->segment, NULL, &reader));
     return 0;
@@ -159,7 +153,7 @@ static int be_refused(void *argument, int report, int orders) {
 static void without_read_permission_it_says_so(void **state) {
     (void)state;
     skip_under_tsan();
-    if (geteuid() != 0)
+    if (!test_can_be_nobody(test_shm_dir()))
         skip_because("needs root to become somebody else");
     struct ledger *ledger = test_shared(sizeof *ledger);
     struct ledger_writer writer;

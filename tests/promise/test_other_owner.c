@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,17 +16,13 @@
 #include "../support/child.h"
 #include "../support/must.h"
 #include "../support/names.h"
+#include "../support/nobody.h"
 #include "../support/scale.h"
 
-#define NOBODY 65534
 #define SEGMENT "left"
 
 // Of one length, so that the one can stand in the other's place.
 static char own[600], victim[600];
-
-static void become_nobody(void) {
-    must(setgroups(0, NULL) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0, "setuid");
-}
 
 static untorn_status open_writer(const char *store) {
     untorn_writer_options options = UNTORN_WRITER_OPTIONS_INIT;
@@ -63,7 +58,7 @@ static int leave_a_segment(void *argument, int report, int orders) {
     (void)argument;
     (void)report;
     (void)orders;
-    become_nobody();
+    test_become_nobody();
     must_ok(open_writer(own));
     must_ok(open_writer(NULL)); // of our own: its word is ours
     redirect(own, victim);
@@ -89,9 +84,9 @@ static void prepare(void) {
 static void P7_a_segment_of_another_user_does_not_say_where_to_write(void **state) {
     (void)state;
     skip_under_tsan();
-    if (geteuid() != 0)
-        skip_because("needs root to become somebody else");
     prepare();
+    if (!test_can_be_nobody(test_shm_dir()))
+        skip_because("needs root to become somebody else");
     struct test_child child = test_child_start(leave_a_segment, NULL);
     test_child_finish(&child);
     must_say(UNTORN_E_PERMISSION, victim, open_writer(NULL));
@@ -111,7 +106,7 @@ static int leave_one_without_a_store(void *argument, int report, int orders) {
     (void)argument;
     (void)report;
     (void)orders;
-    become_nobody();
+    test_become_nobody();
     must_ok(untorn_writer_open(SEGMENT, NULL, &writer));
     untorn_writer_close(writer);
     return 0;
@@ -120,9 +115,9 @@ static int leave_one_without_a_store(void *argument, int report, int orders) {
 static void a_segment_of_another_user_without_a_store_is_adopted(void **state) {
     (void)state;
     skip_under_tsan();
-    if (geteuid() != 0)
-        skip_because("needs root to become somebody else");
     prepare();
+    if (!test_can_be_nobody(test_shm_dir()))
+        skip_because("needs root to become somebody else");
     struct test_child child = test_child_start(leave_one_without_a_store, NULL);
     test_child_finish(&child);
     must_ok(open_writer(NULL));

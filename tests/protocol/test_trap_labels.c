@@ -30,7 +30,7 @@ static void rewrite(uint64_t first, uint64_t count) {
     const uint64_t start = first * CHUNK, length = count * CHUNK;
     stamp += 1;
     for (uint64_t i = 0; i < length; i++)
-        data[i] = stamp * CHUNKS + (double)((start + i) / CHUNK); /* value and chunk */
+        data[i] = stamp * (double)CHUNKS + (double)((start + i) / CHUNK); /* value and chunk */
     must_ok(untorn_write(array, &start, &length, NULL, data));
     must_ok(untorn_commit(writer, NULL));
 }
@@ -93,7 +93,7 @@ static int read_is_whole(int mistake) {
     must(done != 0, "the leaf was never reused as the other one");
     int whole = 1;
     for (uint64_t i = 0; i < CHUNKS * CHUNK; i++)
-        whole &= data[i] == stamp * CHUNKS + (double)(i / CHUNK);
+        whole &= data[i] == stamp * (double)CHUNKS + (double)(i / CHUNK);
     ut_segment_detach(&segment);
     untorn_reader_close(reader);
     untorn_writer_close(writer);

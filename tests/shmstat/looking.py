@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 BUILD, WORK, SHM = os.environ["BUILD"], os.environ["WORK"], os.environ["UNTORN_SHM_DIR"]
+PROGRAMS = os.environ["PROGRAMS"]
+ACTOR = os.path.join(PROGRAMS, "actor")
 SHMSTAT = os.path.join(BUILD, "shmstat")
 UNTORN = os.path.join(BUILD, "untorn")
 GOLDEN = os.path.join(os.environ["TOP"], "tests/shmstat/golden")
@@ -46,8 +48,8 @@ class Actor:
     """A process of actor.c, which is told letters."""
 
     def __init__(self, *arguments):
-        self.process = subprocess.Popen([os.path.join(WORK, "actor"), *arguments],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([ACTOR, *arguments], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
         actors.append(self)
         self.expect_ok()
 
@@ -74,7 +76,7 @@ class Actor:
 
 
 def act(*arguments, data=b""):
-    subprocess.run([os.path.join(WORK, "actor"), *arguments], input=data, check=True, timeout=400)
+    subprocess.run([ACTOR, *arguments], input=data, check=True, timeout=400)
 
 
 CHANGING = {"PID": "PID", "READER": "PID", "AGE": "TIME", "COMMITS/S": "RATE", "BYTES/S": "RATE",

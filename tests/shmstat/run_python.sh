@@ -10,17 +10,19 @@ python=${PYTHON:-python3}
     echo 'skipped: Python 3 is missing'
     exit 77
 }
-# In memory if that can be had: the disk may not reserve space.
-base=/dev/shm
+# Segments and stores in memory if that can be had: the disk may not reserve space.  Programs not
+# there: in containers it is often mounted noexec.
+base=${UNTORN_SHM_DIR:-/dev/shm}
 [ -w "$base" ] || base=${TMPDIR:-/tmp}
+PROGRAMS=$(mktemp -d) || exit 1
 WORK=$(mktemp -d "$base/test-shmstat-XXXXXX")
-trap 'rm -rf "$WORK"' EXIT
+trap 'rm -rf "$WORK" "$PROGRAMS"' EXIT
 trap 'exit 1' INT TERM HUP
-mkdir "$WORK/shm"
-chmod 755 "$WORK" "$WORK/shm"
+mkdir "$WORK/shm" || exit 1
+chmod 755 "$WORK" "$WORK/shm" "$PROGRAMS"
 UNTORN_SHM_DIR=$WORK/shm
-export WORK UNTORN_SHM_DIR
+export PROGRAMS WORK UNTORN_SHM_DIR
 "${CC:-cc}" -std=c11 -D_GNU_SOURCE -I"$TOP/include" -Wall -Wextra -Werror \
-    "$TOP/tests/shmstat/actor.c" -o "$WORK/actor" "$BUILD/libuntorn.a" \
+    "$TOP/tests/shmstat/actor.c" -o "$PROGRAMS/actor" "$BUILD/libuntorn.a" \
     ${SAN:+-fsanitize=$SAN} -pthread -lxxhash -llz4 || exit 1
 PYTHONDONTWRITEBYTECODE=1 "$python" "$TOP/tests/shmstat/$1"

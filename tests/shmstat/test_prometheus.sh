@@ -7,7 +7,8 @@
 : "${TOP:?}" "${BUILD:?}"
 unpacked=$BUILD/promtool
 if ! command -v promtool >/dev/null && [ ! -x "$unpacked/usr/bin/promtool" ]; then
-    mkdir -p "$unpacked" && cd "$unpacked" && apt-get download prometheus >/dev/null 2>&1 &&
+    mkdir -p "$unpacked" && cd "$unpacked" &&
+        timeout 60 apt-get -o Acquire::Retries=0 download prometheus >/dev/null 2>&1 &&
         dpkg -x prometheus_*.deb . && rm -f prometheus_*.deb
     cd "$TOP" || exit 1
 fi

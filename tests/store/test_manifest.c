@@ -358,7 +358,7 @@ static void the_format_is_fixed(void **state) {
     uint64_t words[] = {77, 21, EPOCH + 9, EPOCH + 8, 1234567890, 2 | UINT64_C(48) << 32, 90, 13,
                         0,  0,  45,        33,        0};
     assert_memory_equal(f.bytes + 48, words, sizeof words);
-    assert_string_equal(f.bytes + 256 + 96, "{\"units\":\"m\"}");
+    assert_string_equal((char *)f.bytes + 256 + 96, "{\"units\":\"m\"}");
     uint64_t record[] = {5, EPOCH + 8, 1616, 0xbbbb, 10, 13};
     assert_memory_equal(f.bytes + 256 + 96 + 16 + 48, record, sizeof record);
     assert_int_equal(f.n, 256 + 96 + 16 + 3 * 48 + 32);

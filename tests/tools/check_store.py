@@ -488,7 +488,12 @@ def test_a_failure_is_told_once_however_often_it_comes():
     put("noise", np.frombuffer(os.urandom(4 << 20), "u1"), "--chunks", 1 << 20)
     recorder = start("record", SEGMENT, "--rate", 200, "--store", new_store(),
                      "--flush-interval", "20ms", before=limit_files)
-    eventually(lambda: has("kernel/time") and len(get("kernel/time")) > 200, "rows")
+
+    def has_rows():
+        check(recorder.poll() is None, "the recorder ended")
+        return has("kernel/time") and len(get("kernel/time")) > 200
+
+    eventually(has_rows, "rows")
     failed = run("flush", SEGMENT, status=1)
     check(b"/.tmp-" in failed.stderr, f"the name of a file that is built: {failed.stderr!r}")
     recorder.send_signal(signal.SIGINT)

@@ -328,12 +328,9 @@ static size_t stored_snapshots(void) {
     return count;
 }
 
-// Whichever flush is the first with this commit deletes the snapshot before, if that is older than
-// a tick of the clock.
+// Whichever flush is the first with this commit deletes the snapshot before.
 static void commit_stamp(untorn_writer_array *array, uint32_t stamp) {
     static uint32_t values[LENGTH];
-    for (int64_t now = ut_clock_wall(); ut_clock_wall() <= now + 1;)
-        test_sleep_us(1000);
     for (uint32_t i = 0; i < LENGTH; i++)
         values[i] = stamp * 100000 + i;
     must_ok(untorn_write(array, NULL, NULL, NULL, values));

@@ -69,8 +69,7 @@ static void must_have_all(void) {
     untorn_array_close(opened);
 }
 
-// All is whole again, once the older snapshots are gone: those go after a flush has returned, and
-// not before they are older than a tick of the clock.
+// All is whole again, once the older snapshots are gone: those go after a flush has returned.
 static void must_heal(void) {
     untorn_verify_options options = UNTORN_VERIFY_OPTIONS_INIT;
     untorn_verify_result result;

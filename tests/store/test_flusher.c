@@ -173,7 +173,7 @@ static void await_flushed(uint64_t wanted) {
     }
 }
 
-// Whether it is UNTORN_OK.  Snapshots younger than a tick of the clock are not deleted yet.
+// Whether it is UNTORN_OK.  Old snapshots are deleted after a flush has returned.
 static void flush_until_status(bool ok) {
     int64_t end = ut_clock_monotonic() + patience();
     while ((state_now().status == UNTORN_OK) != ok) {
